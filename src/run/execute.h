@@ -8,6 +8,7 @@
 
 #include "mpc/protocol.h"
 #include "program/program.h"
+#include "tensor/float_tensor.h"
 
 namespace treville {
 
