@@ -1,0 +1,133 @@
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "base/error.h"
+#include "data/image.h"
+#include "data/npy.h"
+
+namespace treville {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path temporary(const std::string& name) {
+  return fs::path(testing::TempDir()) / fmt::format("{}_{}", getpid(), name);
+}
+
+void write(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string npy(const std::string& dictionary, const std::string& data) {
+  std::string header = dictionary + "\n";
+  std::string bytes("\x93NUMPY\x01\x00", 8);
+  bytes += static_cast<char>(header.size() & 255);
+  bytes += static_cast<char>(header.size() >> 8);
+  return bytes + header + data;
+}
+
+fs::path digits() { return fs::path(TREVILLE_SOURCE_DIR) / "examples/digits"; }
+
+TEST(Npy, RoundTripsEveryShape) {
+  for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 0}, Shape{1, 2, 3, 4}}) {
+    FloatTensor tensor(shape);
+    for (size_t i = 0; i < tensor.values.size(); ++i) tensor.values[i] = static_cast<float>(i) - 1.5f;
+    const fs::path path = temporary("round.npy");
+    write_npy(path, tensor);
+    const FloatTensor back = read_npy(path);
+    EXPECT_EQ(back.shape, shape);
+    EXPECT_EQ(back.values, tensor.values);
+  }
+}
+
+TEST(Npy, ReadsFortranOrderAndIntegers) {
+  const fs::path path = temporary("fortran.npy");
+  write(path, npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", std::string("\1\2\3\4\5\6", 6)));
+  EXPECT_EQ(read_npy(path).values, (std::vector<float>{1, 3, 5, 2, 4, 6}));
+}
+
+TEST(Npy, RefusesEveryTruncationAndSurplus) {
+  const std::string whole = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", std::string(8, '\0'));
+  const fs::path path = temporary("cut.npy");
+  for (size_t length = 0; length < whole.size(); ++length) {
+    write(path, whole.substr(0, length));
+    EXPECT_THROW(read_npy(path), UserError) << length;
+  }
+  write(path, whole + "x");
+  EXPECT_THROW(read_npy(path), UserError);
+}
+
+TEST(Npy, RefusesAShapeThatIsTooLarge) {
+  const fs::path path = temporary("large.npy");
+  write(path, npy("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }", ""));
+  EXPECT_THROW(read_npy(path), UserError);
+}
+
+TEST(Preprocess, ReadsEveryKeyAndSuggestsForUnknownOnes) {
+  const Preprocess p = parse_preprocess("resize=227,crop=center,order=bgr,mean=104:117:123,scale=1/255,std=2,invert=1");
+  EXPECT_EQ(p.resize_width, 227);
+  EXPECT_EQ(p.resize_height, 0);
+  EXPECT_TRUE(p.crop_center && p.bgr && p.invert);
+  EXPECT_EQ(p.mean, (std::vector<double>{104, 117, 123}));
+  EXPECT_DOUBLE_EQ(p.scale, 1.0 / 255);
+  try {
+    parse_preprocess("resise=3");
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("did you mean 'resize'"), std::string::npos) << error.what();
+  }
+  for (const char* bad : {"resize", "resize=0", "mean=1:2", "scale=x", "std=0", "crop=left", "scale=1/0", "mean=nan"}) {
+    EXPECT_THROW(parse_preprocess(bad), UserError) << bad;
+  }
+}
+
+TEST(Image, MatchesTheGoldenTensorOfTheSamples) {
+  const FloatTensor golden = read_npy(digits() / "samples.npy");
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(digits() / "samples")) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  ASSERT_EQ(files.size(), 20u);
+  for (size_t i = 0; i < files.size(); ++i) {
+    const FloatTensor image = read_image(files[i], {28, 28, 1, false}, parse_preprocess("scale=1/255"));
+    EXPECT_EQ(image.shape, (Shape{1, 28, 28, 1}));
+    for (size_t j = 0; j < image.values.size(); ++j) {
+      ASSERT_NEAR(image.values[j], golden.values[i * 784 + j], 1e-6) << files[i] << " " << j;
+    }
+  }
+}
+
+TEST(Image, RefusesEmptyMissingAndDamagedFiles) {
+  const fs::path empty = temporary("empty.png"), cut = temporary("cut.png");
+  write(empty, "");
+  const fs::path sample = digits() / "samples/3_0.png";
+  const std::string whole = read(sample);
+  ASSERT_GT(whole.size(), 100u);
+  write(cut, whole.substr(0, whole.size() / 2));
+  for (const fs::path& path : {empty, cut, fs::path("no_such.png")}) {
+    EXPECT_THROW(read_image(path, {28, 28, 1, false}, {}), UserError) << path;
+  }
+}
+
+TEST(Image, ExtentIsFoundInBothLayouts) {
+  EXPECT_TRUE(image_extent({1, 3, 227, 227})->channels_first);
+  EXPECT_FALSE(image_extent({1, 28, 28, 1})->channels_first);
+  EXPECT_FALSE(image_extent({1, 784}).has_value());
+}
+
+TEST(Preprocess, GivesTheIntervalOfItsValues) {
+  const auto [low, high] = value_interval(parse_preprocess("mean=104:117:123"));
+  EXPECT_EQ(low, -123);
+  EXPECT_EQ(high, 151);
+}
+
+}  // namespace
+}  // namespace treville
