@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 #include <numeric>
+#include <type_traits>
 
 namespace treville::porthos {
 namespace {
@@ -18,11 +19,6 @@ constexpr int eq_products(int g) { return (1 << (g - 1)) - 1; }
 // Bit-sliced code runs on 512 elements at a time, and on 64 at the tail: a Wide has the operators of a word.
 constexpr int kWideWords = 8;
 typedef uint64_t Wide __attribute__((vector_size(kWideWords * 8)));
-
-template <class V>
-V ones() {
-  return ~V{};
-}
 
 // Input and Output see a run of planes as values of V at a word index.
 class Input {
@@ -64,8 +60,8 @@ class Output {
 template <class F>
 void for_words(int64_t words, F&& f) {
   int64_t word = 0;
-  for (; word + kWideWords <= words; word += kWideWords) f(Wide{}, word);
-  for (; word < words; ++word) f(uint64_t{}, word);
+  for (; word + kWideWords <= words; word += kWideWords) f(std::type_identity<Wide>{}, word);
+  for (; word < words; ++word) f(std::type_identity<uint64_t>{}, word);
 }
 
 // Products of one group: node j >= 1 has variable j - 1 of the products' index sets.
@@ -116,7 +112,7 @@ std::vector<Group> groups_of(const BorrowPlan& plan, int level) {
 template <class V>
 void multiply_masks(const Group& group, const Input& masks, int64_t word, GroupProducts<V>& out) {
   V bit;
-  out.p[0] = ones<V>();
+  out.p[0] = ~V{};
   masks.get(group.lt(0), word, out.c[0]);
   for (int node = 1; node < group.size; ++node) {
     const size_t half = size_t{1} << (node - 1);
@@ -135,12 +131,12 @@ void multiply_masks(const Group& group, const Input& masks, int64_t word, GroupP
 }
 
 void deal_chunks(const BorrowPlan& plan, const Input& r, const Output& dealt, int64_t words) {
-  for_words(words, [&](auto zero, int64_t word) {
-    using V = decltype(zero);
+  for_words(words, [&](auto type, int64_t word) {
+    using V = typename decltype(type)::type;
     std::array<V, 1 << kMaxChunk> monomials;
     int bit = 0, plane = 0;
     for (const int size : plan.chunks()) {
-      monomials[0] = ones<V>();
+      monomials[0] = ~V{};
       for (int j = 0; j < size; ++j) {
         V value;
         r.get(bit++, word, value);
@@ -234,8 +230,8 @@ void deal_borrow(const BorrowPlan& plan, ConstPlanes r, ConstPlanes masks, Plane
     const std::vector<Group> groups = groups_of(plan, level);
     const Input in({masks.planes, masks.at + plan.stage_at(level)});
     const Output out({dealt.planes, at});
-    for_words(words, [&](auto zero, int64_t word) {
-      using V = decltype(zero);
+    for_words(words, [&](auto type, int64_t word) {
+      using V = typename decltype(type)::type;
       GroupProducts<V> products;
       for (const Group& group : groups) {
         multiply_masks(group, in, word, products);
@@ -251,14 +247,14 @@ void evaluate_chunks(const BorrowPlan& plan, ConstPlanes x, ConstPlanes dealt, b
   const Input value(x), shares(dealt);
   const Output result(out);
   const int nodes = plan.nodes(0);
-  for_words(out.planes->words(), [&](auto zero, int64_t word) {
-    using V = decltype(zero);
+  for_words(out.planes->words(), [&](auto type, int64_t word) {
+    using V = typename decltype(type)::type;
     std::array<V, 1 << kMaxChunk> m;  // shares of monomials of the bits not yet compared, times eq of those that are
     int bit = 0, plane = 0;
     for (int node = 0; node < nodes; ++node) {
       const int size = plan.chunks()[static_cast<size_t>(node)];
       const size_t keep = node == 0 ? 1 : 0;  // the lowest chunk needs no eq
-      m[0] = evaluator ? ones<V>() : V{};
+      m[0] = evaluator ? ~V{} : V{};
       for (int s = 1; s < 1 << size; ++s) shares.get(plane++, word, m[static_cast<size_t>(s)]);
       V lt{}, clear;
       for (int j = size - 1; j >= 0; --j) {
@@ -283,12 +279,12 @@ void evaluate_level(const BorrowPlan& plan, int level, ConstPlanes opened, Const
   const Output result(out);
   const std::vector<Group> groups = groups_of(plan, level);
   const int nodes = static_cast<int>(groups.size());
-  for_words(out.planes->words(), [&](auto zero, int64_t word) {
-    using V = decltype(zero);
+  for_words(out.planes->words(), [&](auto type, int64_t word) {
+    using V = typename decltype(type)::type;
     GroupProducts<V> m;
     for (int node = 0; node < nodes; ++node) {
       const Group& group = groups[static_cast<size_t>(node)];
-      m.p[0] = evaluator ? ones<V>() : V{};
+      m.p[0] = evaluator ? ~V{} : V{};
       for (int j = 1; j < group.size; ++j) mask.get(group.eq(j), word, m.p[size_t{1} << (j - 1)]);
       mask.get(group.lt(0), word, m.c[(size_t{1} << (group.size - 1)) - 1]);
       if (group.with_eq()) mask.get(group.eq(0), word, m.q[0]);

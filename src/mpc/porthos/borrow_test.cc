@@ -137,8 +137,9 @@ TEST(PorthosBorrow, PlansCostWhatTheSpecificationSays) {
   EXPECT_EQ(usual.stage_at(usual.stages()), 10);
   const BorrowPlan wide = BorrowPlan::make(39);
   EXPECT_EQ(wide.chunks(), std::vector<int>(13, 3));
-  EXPECT_EQ(wide.level(0), (std::vector<int>{3, 3, 3, 2, 2}));
-  EXPECT_EQ(wide.level(1), (std::vector<int>{5}));
+  EXPECT_EQ(wide.level(0), (std::vector<int>{4, 3, 3, 3}));
+  EXPECT_EQ(wide.level(1), (std::vector<int>{4}));
+  EXPECT_EQ(wide.dealt(), 134);
   for (int bits = 1; bits <= 62; ++bits) {
     EXPECT_LE(BorrowPlan::make(bits).levels(), 2) << bits << " bits take more than two round trips";
     EXPECT_EQ(BorrowPlan::make(bits).bits(), bits);
