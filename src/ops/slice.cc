@@ -130,13 +130,19 @@ Cut resolve_strided(const StridedLists& lists, const Masks& masks, const Shape& 
   return cut;
 }
 
+// none_if_empty: an empty list of axes or steps says the same as none.
+std::optional<Ints> none_if_empty(std::optional<Ints> list) {
+  return list && list->empty() ? std::nullopt : std::move(list);
+}
+
 // constant_of(i) gives a constant operand or null; the same reading serves the shape rule, evaluation and lowering.
 template <class ConstantOf, class Fail>
 Cut slice_cut(const Node& node, const Shape& shape, ConstantOf constant_of, Fail fail) {
   const auto starts = list_of(node, "starts", constant_of(1)), ends = list_of(node, "ends", constant_of(2));
   if (!starts || !ends) fail("its starts or ends are missing");
-  return resolve_slice({*starts, *ends, list_of(node, "axes", constant_of(3)), list_of(node, "steps", constant_of(4))}, shape,
-                       fail);
+  const auto axes = none_if_empty(list_of(node, "axes", constant_of(3)));
+  const auto steps = none_if_empty(list_of(node, "steps", constant_of(4)));
+  return resolve_slice({*starts, *ends, axes, steps}, shape, fail);
 }
 
 template <class ConstantOf, class Fail>
