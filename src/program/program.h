@@ -33,8 +33,8 @@ struct ConstantDecl {
 
 // SlotType: the type of the value a step produces. real value = integer * 2^-scale / divisor. The integer is known
 // modulo 2^modulus. bound is the largest magnitude of the real value the compiler allowed for (margin included);
-// a cleartext run checks it. divisor is 1 except behind sums that stand for averages. is_index marks what arg_max gives:
-// never negative, so never sign-extended, and nothing is computed with it.
+// a cleartext run checks it. divisor is 1 except behind sums that stand for averages. is_index marks what arg_max
+// gives: never negative, so never sign-extended, and nothing is computed with it.
 struct SlotType {
   Shape shape;
   Ring ring = Ring::k32;
@@ -193,7 +193,7 @@ using StepBody = std::variant<InputStep, LinearStep, ReluStep, ClipStep, LeakyRe
                               TransposeStep, PadStep, SliceStep, ConcatStep, OutputStep>;
 
 struct Step {
-  SlotId result{};    // for OutputStep: equal to x
+  SlotId result{};  // for OutputStep: equal to x
   StepBody body;
   SlotType type;      // of the result
   std::string layer;  // the model's node, for messages and per-layer tables
@@ -201,10 +201,10 @@ struct Step {
 };
 
 struct Program {
-  std::string model;     // name, public
-  std::string scheme;    // "calibrated on 2 samples, margin 2 bits" | "uncalibrated" | "guaranteed"
+  std::string model;   // name, public
+  std::string scheme;  // "calibrated on 2 samples, margin 2 bits" | "uncalibrated" | "guaranteed"
   Ring ring = Ring::k32;
-  uint32_t slots = 0;    // slot numbers are below this
+  uint32_t slots = 0;      // slot numbers are below this
   std::string preprocess;  // of image inputs, empty when none; the text of --preprocess
   int64_t parameters = 0;  // of the model, public
   std::vector<ConstantDecl> constants;
