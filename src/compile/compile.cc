@@ -21,7 +21,6 @@
 #include "compile/reuse_slots.h"
 #include "compile/softmax_last.h"
 #include "compile/to_nhwc.h"
-#include "program/verify.h"
 
 namespace treville {
 namespace {
