@@ -57,6 +57,11 @@ void multiply_add(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT a, const Word* 
 }
 
 template <class Word>
+void product(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT a, const Word* HWY_RESTRICT b, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = a[i] * b[i];
+}
+
+template <class Word>
 Word sum(const Word* x, int64_t n) {
   Word total = 0;
   for (int64_t i = 0; i < n; ++i) total += x[i];
@@ -85,6 +90,7 @@ const Loops<Word>& table() {
       .scale = scale<Word>,
       .multiply = multiply<Word>,
       .multiply_add = multiply_add<Word>,
+      .product = product<Word>,
       .sum = sum<Word>,
       .exclusive_or = exclusive_or<Word>,
       .and_xor = and_xor<Word>,

@@ -18,6 +18,7 @@ struct Loops {
   void (*scale)(Word* y, Word c, int64_t n);                                // y *= c
   void (*multiply)(Word* y, const Word* x, int64_t n);                      // y *= x
   void (*multiply_add)(Word* y, const Word* a, const Word* b, int64_t n);   // y += a * b
+  void (*product)(Word* y, const Word* a, const Word* b, int64_t n);        // y = a * b
   Word (*sum)(const Word* x, int64_t n);                                    // the sum of x
   void (*exclusive_or)(Word* y, const Word* x, int64_t n);                  // y ^= x
   void (*and_xor)(Word* y, const Word* a, const Word* b, int64_t n);        // y ^= a & b
