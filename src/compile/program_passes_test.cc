@@ -8,7 +8,7 @@
 #include "compile/narrow_moduli.h"
 #include "compile/program_edit.h"
 #include "compile/reuse_slots.h"
-#include "program/verify.h"
+#include "program/program.h"
 
 namespace treville {
 namespace {
