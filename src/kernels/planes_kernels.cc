@@ -84,8 +84,8 @@ HWY_INLINE void zip_rows(const uint8_t* in, uint8_t* out) {
   for (int half = 0; half < 2; ++half) {
     const auto row = [&](int j) HWY_ATTR { return hn::LoadU(d8, in + j * kPlaneBlockBytes); };
     const auto pair = [&](int j) HWY_ATTR {
-      return hn::BitCast(d16, half == 0 ? hn::InterleaveLower(d8, row(j), row(j + 1))
-                                        : hn::InterleaveUpper(d8, row(j), row(j + 1)));
+      return hn::BitCast(
+          d16, half == 0 ? hn::InterleaveLower(d8, row(j), row(j + 1)) : hn::InterleaveUpper(d8, row(j), row(j + 1)));
     };
     const auto p0 = pair(0), p2 = pair(2), p4 = pair(4), p6 = pair(6);
     const auto low_03 = hn::BitCast(d32, hn::InterleaveLower(d16, p0, p2));
