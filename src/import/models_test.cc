@@ -1,0 +1,239 @@
+// Imports of models that others trained or published: counts of operations, shapes and names, and what is unsupported.
+#include "test/models.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "import/import.h"
+
+namespace treville {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::map<std::string, int> count_ops(const Graph& graph) {
+  std::map<std::string, int> counts;
+  for (const Node& node : graph.nodes) ++counts[node.op];
+  return counts;
+}
+
+std::vector<std::string> names(const Graph& graph, const std::vector<ValueId>& ids) {
+  std::vector<std::string> result;
+  for (ValueId id : ids) result.push_back(graph.value(id).name);
+  return result;
+}
+
+std::map<std::string, int> count_unsupported(const ImportResult& result) {
+  std::map<std::string, int> counts;
+  for (const UnsupportedNode& node : result.unsupported) ++counts[node.origin];
+  return counts;
+}
+
+const Node& find(const Graph& graph, const std::string& name) {
+  const auto found =
+      std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.name == name; });
+  CHECK(found != graph.nodes.end(), "the graph has no node {}", name);
+  return *found;
+}
+
+TEST(RealModels, SqueezeNetFromTensorFlow) {
+  TREVILLE_NEED_MODELS(dir);
+  const Graph graph = import_model(dir / "squeezenet-v1.0-imagenet" / "squeezenet_v1.0_frozen.pb");
+  const auto ops = count_ops(graph);
+  EXPECT_EQ(ops.at("Conv"), 26);
+  EXPECT_EQ(ops.at("Relu"), 26);
+  EXPECT_EQ(ops.at("Add"), 26);
+  EXPECT_EQ(ops.at("Concat"), 8);
+  EXPECT_EQ(ops.at("MaxPool"), 3);
+  EXPECT_EQ(ops.at("ReduceMean"), 1);
+  EXPECT_EQ(graph.format, "tensorflow-graphdef");
+  EXPECT_EQ(graph.value(graph.inputs.at(0)).shape, (Shape{-1, 227, 227, 3}));
+  EXPECT_THAT(names(graph, graph.outputs), ElementsAre("softmax"));
+  EXPECT_EQ(graph.parameters(), 1248424);
+}
+
+TEST(RealModels, SqueezeNetFromOnnxHasTheSameParameters) {
+  TREVILLE_NEED_MODELS(dir);
+  const Graph graph = import_model(dir / "squeezenet-v1.0-imagenet" / "squeezenet_v1.0.onnx",
+                                   {.batch = 2, .input_shapes = {}, .outputs = {}});
+  EXPECT_EQ(count_ops(graph).at("Conv"), 26);
+  EXPECT_EQ(graph.value(graph.inputs.at(0)).shape, (Shape{2, 3, 227, 227}));
+  EXPECT_THAT(names(graph, graph.outputs), ElementsAre("prob"));
+  EXPECT_EQ(graph.parameters(), 1248424);
+}
+
+TEST(RealModels, ResNet20KeepsItsShapeSubGraph) {
+  TREVILLE_NEED_MODELS(dir);
+  const Graph graph = import_model(dir / "resnet20-cifar10" / "resnet20.onnx");
+  const auto ops = count_ops(graph);
+  EXPECT_EQ(ops.at("Conv"), 19);
+  EXPECT_EQ(ops.at("Slice"), 6);
+  EXPECT_EQ(ops.at("Pad"), 3);
+  EXPECT_EQ(ops.at("ConstantOfShape"), 2);
+  EXPECT_EQ(ops.at("Shape"), 1);
+  EXPECT_EQ(ops.at("MatMul"), 1);
+  EXPECT_THAT(names(graph, graph.inputs), ElementsAre("input"));
+  EXPECT_THAT(names(graph, graph.outputs), ElementsAre("logits"));
+}
+
+TEST(RealModels, OnnxMnist8TreatsRepeatedInitialisersAsWeights) {
+  TREVILLE_NEED_MODELS(dir);
+  const Graph graph = import_model(dir / "onnx-mnist-8" / "model.onnx");
+  EXPECT_THAT(names(graph, graph.inputs), ElementsAre("Input3"));
+  EXPECT_EQ(graph.value(graph.inputs.at(0)).shape, (Shape{1, 1, 28, 28}));
+  EXPECT_THAT(names(graph, graph.outputs), ElementsAre("Plus214_Output_0"));
+  EXPECT_EQ(find(graph, "Convolution28").get_string("auto_pad", ""), "same_upper");
+  EXPECT_EQ(count_ops(graph).at("Reshape"), 2);
+  EXPECT_EQ(count_ops(import_model(dir / "onnx-mnist-8" / "opt-mnist.onnx")).at("Conv"), 2);
+}
+
+TEST(RealModels, TfEncryptedMnist) {
+  TREVILLE_NEED_MODELS(dir);
+  const Graph graph = import_model(dir / "tf-encrypted-mnist" / "mnist_model.pb");
+  const auto ops = count_ops(graph);
+  EXPECT_EQ(ops.at("Conv"), 2);
+  EXPECT_EQ(ops.at("AveragePool"), 2);
+  EXPECT_EQ(ops.at("MatMul"), 2);
+  EXPECT_EQ(graph.value(graph.inputs.at(0)).shape, (Shape{-1, 784}));
+  EXPECT_THAT(names(graph, graph.outputs), ElementsAre("fc2/add"));
+}
+
+TEST(RealModels, SigmoidIsListedNodeByNode) {
+  TREVILLE_NEED_MODELS(dir);
+  const auto path = dir / "tf-encrypted-mnist" / "2lfc.pb";
+  const ImportResult result = inspect_model(path);
+  EXPECT_EQ(count_unsupported(result), (std::map<std::string, int>{{"Sigmoid", 2}}));
+  try {
+    import_model(path);
+    FAIL() << "import_model accepted Sigmoid";
+  } catch (const UserError& error) {
+    for (const UnsupportedNode& node : result.unsupported) {
+      EXPECT_THAT(error.what(), HasSubstr("node \"" + node.name + "\" (Sigmoid): not supported"));
+    }
+  }
+}
+
+TEST(RealModels, TfCifarCnn) {
+  TREVILLE_NEED_MODELS(dir);
+  const Graph graph = import_model(dir / "tf-cifar-cnn-mlnet" / "cifar_model" / "frozen_model.pb");
+  EXPECT_EQ(count_ops(graph).at("Conv"), 1);
+  EXPECT_THAT(names(graph, graph.inputs), ElementsAre("Input"));
+  EXPECT_THAT(names(graph, graph.outputs), ElementsAre("Output"));
+}
+
+TEST(RealModels, FullyConnectedAndScalarGraphsOfTensorFlow1) {
+  TREVILLE_NEED_MODELS(dir);
+  const Graph layers = import_model(dir / "tf2onnx-test-frozen" / "fc-layers" / "frozen.pb");
+  EXPECT_EQ(count_ops(layers).at("MatMul"), 3);
+  EXPECT_THAT(names(layers, layers.outputs), ElementsAre("output"));
+  const Graph line = import_model(dir / "tf2onnx-test-frozen" / "graphdef" / "frozen.pb",
+                                  {.batch = {}, .input_shapes = {{"X", Shape{1}}}, .outputs = {}});
+  EXPECT_EQ(line.value(line.inputs.at(0)).shape, (Shape{1}));
+}
+
+TEST(RealModels, RecurrentModelsListWhatTheyNeedOnce) {
+  TREVILLE_NEED_MODELS(dir);
+  const ImportResult result = inspect_model(dir / "tf2onnx-test-frozen" / "lstm" / "frozen.pb");
+  const auto unsupported = count_unsupported(result);
+  // The dropout is recognised: no random numbers, and keep_prob is no input.
+  EXPECT_EQ(unsupported.size(), 4u);
+  EXPECT_THAT(names(result.graph, result.graph.inputs), ElementsAre("X"));
+  EXPECT_EQ(unsupported.at("Sigmoid"), 84);
+  EXPECT_EQ(unsupported.at("Tanh"), 56);
+  EXPECT_EQ(unsupported.at("Split"), 28);
+  EXPECT_EQ(unsupported.at("Unpack"), 1);
+}
+
+TEST(RealModels, SavedModelsSayHowToFreezeThem) {
+  TREVILLE_NEED_MODELS(dir);
+  for (const auto& path : {dir / "tf-cifar-cnn-mlnet" / "cifar_saved_model",
+                           dir / "tf-cifar-cnn-mlnet" / "cifar_saved_model" / "saved_model.pb"}) {
+    try {
+      import_model(path);
+      FAIL() << path << " was accepted";
+    } catch (const UserError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("a SavedModel is not supported yet. Freeze it"));
+    }
+  }
+}
+
+TEST(RealModels, KerasAndLiteFilesAreNamedForWhatTheyAre) {
+  TREVILLE_NEED_MODELS(dir);
+  const auto message = [&](const std::filesystem::path& path) -> std::string {
+    try {
+      import_model(dir / path);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_THAT(message("tf-encrypted-mnist/short-dnn.h5"), HasSubstr("a Keras .h5 file is not supported yet"));
+  const auto mobilenet = dir / "mobilenet-v1-025-224-imagenet";
+  for (const auto& entry : std::filesystem::directory_iterator(mobilenet)) {
+    if (entry.path().extension() != ".tflite") continue;
+    EXPECT_THAT(message(entry.path()), HasSubstr("a TensorFlow Lite model is not supported yet"));
+  }
+}
+
+struct Light {
+  const char* file;
+  int convolutions;
+  std::map<std::string, int> unsupported;
+};
+
+class LightModels : public ::testing::TestWithParam<Light> {};
+
+TEST_P(LightModels, ImportWithTheirConvolutionsAndUnsupportedNodes) {
+  TREVILLE_NEED_MODELS(dir);
+  const ImportResult result = inspect_model(dir / "onnx-light-models" / (std::string(GetParam().file) + ".onnx"));
+  EXPECT_EQ(count_ops(result.graph).at("Conv"), GetParam().convolutions);
+  EXPECT_EQ(count_unsupported(result), GetParam().unsupported);
+  EXPECT_EQ(result.graph.inputs.size(), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Onnx, LightModels,
+                         ::testing::Values(Light{"light_bvlc_alexnet", 5, {{"LRN", 2}}},
+                                           Light{"light_densenet121", 121, {}},
+                                           Light{"light_inception_v1", 57, {{"LRN", 2}}},
+                                           Light{"light_inception_v2", 69, {}}, Light{"light_resnet50", 53, {}},
+                                           Light{"light_shufflenet", 49, {}}, Light{"light_squeezenet", 26, {}},
+                                           Light{"light_vgg19", 16, {}}, Light{"light_zfnet512", 5, {{"LRN", 2}}}),
+                         [](const auto& test) { return std::string(test.param.file); });
+
+TEST(ExampleModels, DigitsImportAlikeFromBothFormats) {
+  const std::filesystem::path dir = std::filesystem::path(TREVILLE_SOURCE_DIR) / "examples" / "digits";
+  const Graph onnx = import_model(dir / "digits.onnx"), tensorflow = import_model(dir / "digits.pb");
+  // The ONNX file has its batch normalisation of 16 channels folded into a bias.
+  EXPECT_EQ(tensorflow.parameters() - onnx.parameters(), 4 * 16 - 16);
+  EXPECT_EQ(count_ops(onnx).at("Conv"), count_ops(tensorflow).at("Conv"));
+  EXPECT_EQ(onnx.inputs.size(), 1u);
+  EXPECT_EQ(tensorflow.inputs.size(), 1u);
+}
+
+// The node tests of ONNX: one small model an operation.
+TEST(OnnxNodeTests, ImportOrRefuseWithoutACrash) {
+  const std::filesystem::path dir = "/usr/share/libonnx-testdata/data/node";
+  if (!std::filesystem::is_directory(dir)) GTEST_SKIP() << "no " << dir << ": install libonnx-testdata";
+  int imported = 0, refused = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    const auto path = entry.path() / "model.onnx";
+    if (!std::filesystem::exists(path)) continue;
+    try {
+      import_model(path);
+      ++imported;
+    } catch (const UserError&) {
+      ++refused;
+    }
+  }
+  RecordProperty("imported", imported);
+  EXPECT_GT(imported, 100);
+  EXPECT_GT(refused, 0);
+}
+
+}  // namespace
+}  // namespace treville

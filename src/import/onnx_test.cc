@@ -1,0 +1,607 @@
+// Hand-built models, one for each trap of the ONNX format.
+#include "import/onnx.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "import/test_support.h"
+
+namespace treville::import {
+namespace {
+
+using onnx_format::AttributeProto;
+using onnx_format::ModelProto;
+using onnx_format::NodeProto;
+using onnx_format::TensorProto;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Builder writes a model with the input "x" and the output "y".
+class Builder {
+ public:
+  explicit Builder(int64_t opset = 13) {
+    model_.set_ir_version(8);
+    model_.add_opset_import()->set_version(opset);
+    input("x", {1, 3, 8, 8});
+    graph().add_output()->set_name("y");
+  }
+
+  onnx_format::GraphProto& graph() { return *model_.mutable_graph(); }
+  ModelProto& model() { return model_; }
+
+  void input(const std::string& name, const Ints& dims, int type = TensorProto::FLOAT) {
+    auto* info = graph().add_input();
+    info->set_name(name);
+    auto* tensor = info->mutable_type()->mutable_tensor_type();
+    tensor->set_elem_type(type);
+    for (int64_t dim : dims) {
+      auto* added = tensor->mutable_shape()->add_dim();
+      if (dim >= 0) added->set_dim_value(dim);
+    }
+  }
+
+  TensorProto& tensor(const std::string& name, int type, const Ints& dims) {
+    return set(*graph().add_initializer(), name, type, dims);
+  }
+  static TensorProto& set(TensorProto& tensor, const std::string& name, int type, const Ints& dims) {
+    tensor.set_name(name);
+    tensor.set_data_type(type);
+    for (int64_t dim : dims) tensor.add_dims(dim);
+    return tensor;
+  }
+  void floats(const std::string& name, const Ints& dims, const std::vector<float>& values) {
+    TensorProto& added = tensor(name, TensorProto::FLOAT, dims);
+    for (float value : values) added.add_float_data(value);
+  }
+  void ints(const std::string& name, const Ints& values) {
+    TensorProto& added = tensor(name, TensorProto::INT64, {static_cast<int64_t>(values.size())});
+    for (int64_t value : values) added.add_int64_data(value);
+  }
+  void weight(const std::string& name, const Ints& dims) {
+    floats(name, dims, std::vector<float>(static_cast<size_t>(Shape(dims).elements()), 0.5F));
+  }
+
+  // The last node computes "y" under the node name "n".
+  NodeProto& node(const std::string& op, const std::vector<std::string>& inputs, const std::string& output = "y") {
+    NodeProto& added = *graph().add_node();
+    added.set_op_type(op);
+    added.set_name(output == "y" ? "n" : output);
+    for (const std::string& name : inputs) added.add_input(name);
+    added.add_output(output);
+    return added;
+  }
+
+  ImportResult inspect(const ImportOptions& options = {}) const {
+    ImportResult result = import_onnx(model_, "m.onnx", options);
+    verify(result.graph, "import");
+    return result;
+  }
+  Graph import() const {
+    ImportResult result = inspect();
+    CHECK(result.unsupported.empty(), "{}", result.unsupported[0].reason);
+    return std::move(result.graph);
+  }
+  std::string refusal() const {
+    const ImportResult result = inspect();
+    return result.unsupported.empty() ? "supported" : result.unsupported[0].reason;
+  }
+  std::string error(const ImportOptions& options = {}) const {
+    return user_error([&] { inspect(options); });
+  }
+
+ private:
+  ModelProto model_;
+};
+
+AttributeProto& attribute(NodeProto& node, const std::string& name, AttributeProto::AttributeType type) {
+  AttributeProto& added = *node.add_attribute();
+  added.set_name(name);
+  added.set_type(type);
+  return added;
+}
+void set_int(NodeProto& node, const std::string& name, int64_t value) {
+  attribute(node, name, AttributeProto::INT).set_i(value);
+}
+void set_float(NodeProto& node, const std::string& name, float value) {
+  attribute(node, name, AttributeProto::FLOAT).set_f(value);
+}
+void set_string(NodeProto& node, const std::string& name, const std::string& value) {
+  attribute(node, name, AttributeProto::STRING).set_s(value);
+}
+void set_ints(NodeProto& node, const std::string& name, const Ints& values) {
+  AttributeProto& added = attribute(node, name, AttributeProto::INTS);
+  for (int64_t value : values) added.add_ints(value);
+}
+
+// --- Tensors ---------------------------------------------------------------------------------------------------------
+
+template <class T>
+std::string bytes_of_values(const std::vector<T>& values) {
+  return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+TEST(OnnxTensor, ReadsEveryStorageOfFloats) {
+  const auto decode = [](const TensorProto& tensor) {
+    return std::get<FloatTensor>(decode_onnx_tensor(tensor, "t")).values;
+  };
+  TensorProto raw, list, doubles, halves, brains;
+  Builder::set(raw, "t", TensorProto::FLOAT, {2}).set_raw_data(bytes_of_values<float>({1.5F, -2}));
+  EXPECT_THAT(decode(raw), ElementsAre(1.5F, -2.0F));
+  Builder::set(list, "t", TensorProto::FLOAT, {2}).add_float_data(3);
+  list.add_float_data(4);
+  EXPECT_THAT(decode(list), ElementsAre(3, 4));
+  Builder::set(doubles, "t", TensorProto::DOUBLE, {1}).add_double_data(0.25);
+  EXPECT_THAT(decode(doubles), ElementsAre(0.25F));
+  // 1, -2, the smallest subnormal and the largest half.
+  Builder::set(halves, "t", TensorProto::FLOAT16, {4});
+  for (int bits : {0x3c00, 0xc000, 0x0001, 0x7bff}) halves.add_int32_data(bits);
+  EXPECT_THAT(decode(halves), ElementsAre(1.0F, -2.0F, std::ldexp(1.0F, -24), 65504.0F));
+  Builder::set(brains, "t", TensorProto::BFLOAT16, {2}).set_raw_data(bytes_of_values<uint16_t>({0x3f80, 0xc040}));
+  EXPECT_THAT(decode(brains), ElementsAre(1.0F, -3.0F));
+}
+
+TEST(OnnxTensor, ReadsIntegersOfEveryWidth) {
+  const auto decode = [](int type, const std::string& bytes, int64_t count) {
+    TensorProto tensor;
+    Builder::set(tensor, "t", type, {count}).set_raw_data(bytes);
+    return std::get<IntTensor>(decode_onnx_tensor(tensor, "t")).values;
+  };
+  EXPECT_THAT(decode(TensorProto::INT8, bytes_of_values<int8_t>({-1, 5}), 2), ElementsAre(-1, 5));
+  EXPECT_THAT(decode(TensorProto::UINT8, bytes_of_values<uint8_t>({255}), 1), ElementsAre(255));
+  EXPECT_THAT(decode(TensorProto::INT16, bytes_of_values<int16_t>({-300}), 1), ElementsAre(-300));
+  EXPECT_THAT(decode(TensorProto::UINT16, bytes_of_values<uint16_t>({65535}), 1), ElementsAre(65535));
+  EXPECT_THAT(decode(TensorProto::INT32, bytes_of_values<int32_t>({-7}), 1), ElementsAre(-7));
+  EXPECT_THAT(decode(TensorProto::UINT32, bytes_of_values<uint32_t>({4294967295U}), 1), ElementsAre(4294967295));
+  EXPECT_THAT(decode(TensorProto::INT64, bytes_of_values<int64_t>({-9}), 1), ElementsAre(-9));
+  EXPECT_THAT(decode(TensorProto::BOOL, std::string("\1\0", 2), 2), ElementsAre(1, 0));
+  EXPECT_THAT(user_error([&] { decode(TensorProto::UINT64, bytes_of_values<uint64_t>({~uint64_t{0}}), 1); }),
+              HasSubstr("does not fit"));
+}
+
+TEST(OnnxTensor, RefusesCountsThatTheDataDoesNotHold) {
+  const auto error = [](const Ints& dims, const std::string& raw) {
+    TensorProto tensor;
+    Builder::set(tensor, "t", TensorProto::FLOAT, dims).set_raw_data(raw);
+    if (raw.empty()) tensor.add_float_data(1);
+    return user_error([&] { decode_onnx_tensor(tensor, "t"); });
+  };
+  EXPECT_THAT(error({1000000000000}, ""), HasSubstr("expected 1000000000000 elements"));
+  EXPECT_THAT(error({2}, "1234567"), HasSubstr("found 7 bytes"));
+  EXPECT_THAT(error({1}, "12345678"), HasSubstr("found 8 bytes"));
+  EXPECT_THAT(error({-1}, ""), HasSubstr("negative"));
+  EXPECT_THAT(error({int64_t{1} << 40, int64_t{1} << 40}, "1234"), HasSubstr("too many elements"));
+  EXPECT_THAT(error({int64_t{1} << 40, int64_t{1} << 40, 0}, ""), HasSubstr("too many elements"));
+  EXPECT_THAT(error({int64_t{1} << 62}, "1234"), HasSubstr("The file is damaged"));
+}
+
+TEST(OnnxTensor, RefusesExternalDataWithAdvice) {
+  TensorProto tensor;
+  Builder::set(tensor, "t", TensorProto::FLOAT, {1}).set_data_location(TensorProto::EXTERNAL);
+  EXPECT_THAT(user_error([&] { decode_onnx_tensor(tensor, "w"); }), HasSubstr("Save the model in one file"));
+}
+
+TEST(OnnxTensor, RefusesStringsAndComplexNumbers) {
+  for (int type : std::vector<int>{TensorProto::STRING, TensorProto::COMPLEX64, 77}) {
+    TensorProto tensor;
+    Builder::set(tensor, "t", type, {0});
+    EXPECT_THAT(user_error([&] { decode_onnx_tensor(tensor, "w"); }), HasSubstr("element type"));
+  }
+}
+
+TEST(OnnxModel, NamesTensorAndNodeOfNaN) {
+  for (float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    Builder builder;
+    builder.floats("w", {1}, {bad});
+    builder.node("Add", {"x", "w"});
+    EXPECT_THAT(builder.error(), HasSubstr("m.onnx: node \"n\" (Add): its tensor \"w\" holds NaN or infinite"));
+  }
+}
+
+// --- The model -------------------------------------------------------------------------------------------------------
+
+TEST(OnnxModel, RefusesOtherOperatorSets) {
+  for (int64_t opset : {1, 6, 22}) {
+    Builder builder(opset);
+    builder.node("Relu", {"x"});
+    EXPECT_THAT(builder.error(), HasSubstr(fmt::format("uses ONNX operator set {}, supported are 7 to 21", opset)));
+  }
+  Builder none;
+  none.model().clear_opset_import();
+  none.node("Relu", {"x"});
+  EXPECT_THAT(none.error(), HasSubstr("operator set 1"));
+  for (int64_t opset : {7, 21}) {
+    Builder builder(opset);
+    builder.node("Relu", {"x"});
+    EXPECT_EQ(builder.error(), "no error");
+  }
+}
+
+TEST(OnnxModel, InitialisersRepeatedAsInputsAreWeights) {
+  Builder builder(8);
+  builder.input("w", {1});
+  builder.floats("w", {1}, {2});
+  builder.node("Mul", {"x", "w"});
+  const Graph graph = builder.import();
+  EXPECT_THAT(names_of(graph, graph.inputs), ElementsAre("x"));
+  EXPECT_THAT(floats_of(graph, graph.nodes[0].inputs[1]), ElementsAre(2));
+}
+
+TEST(OnnxModel, UnreadInitialisersAndDeadNodesAreLeftOut) {
+  Builder builder;
+  builder.floats("nan", {1}, {std::nanf("")});
+  builder.node("Relu", {"x"});
+  builder.node("Sigmoid", {"x"}, "dead");
+  const Graph graph = builder.import();
+  EXPECT_EQ(graph.nodes.size(), 1u);
+}
+
+TEST(OnnxModel, ListsEveryUnsupportedNode) {
+  Builder builder;
+  builder.node("Sigmoid", {"x"}, "a");
+  builder.node("LSTM", {"a"}, "b").add_output("b2");
+  builder.node("Relu", {"b2"}, "c");
+  NodeProto& custom = builder.node("Gelu", {"c"}, "d");
+  custom.set_domain("com.microsoft");
+  set_string(builder.node("Pad", {"d"}), "mode", "reflect");
+  const ImportResult result = builder.inspect();
+  std::vector<std::string> seen;
+  for (const auto& node : result.unsupported) seen.push_back(node.name + " " + node.origin + " " + node.reason);
+  EXPECT_THAT(seen, ElementsAre("a Sigmoid not supported", "b LSTM not supported", "d com.microsoft.Gelu not supported",
+                                "n Pad mode \"reflect\" is not supported (supported: constant)"));
+  EXPECT_EQ(find_node(result.graph, "n").op, "Unsupported:Pad");
+  EXPECT_EQ(find_node(result.graph, "c").op, "Relu");
+}
+
+TEST(OnnxModel, RefusesDamagedGraphs) {
+  Builder unknown;
+  unknown.node("Relu", {"nowhere"});
+  EXPECT_THAT(unknown.error(), HasSubstr("reads \"nowhere\", which nothing before it computes"));
+  Builder twice;
+  twice.node("Relu", {"x"});
+  twice.node("Relu", {"x"});
+  EXPECT_THAT(twice.error(), HasSubstr("value \"y\" is computed twice"));
+  Builder shadowed;
+  shadowed.floats("y", {1}, {1});
+  shadowed.node("Relu", {"x"});
+  EXPECT_THAT(shadowed.error(), HasSubstr("computed twice"));
+  Builder repeated;
+  repeated.floats("w", {1}, {1});
+  repeated.floats("w", {1}, {1});
+  EXPECT_THAT(repeated.error(), HasSubstr("initializer \"w\" is given twice"));
+  Builder nothing;
+  EXPECT_THAT(nothing.error(), HasSubstr("output \"y\" is computed by no node"));
+  Builder missing;
+  missing.node("Add", {"x", ""});
+  EXPECT_THAT(missing.error(), HasSubstr("node \"n\" (Add): input 1 is missing"));
+  Builder sparse;
+  sparse.graph().add_sparse_initializer();
+  EXPECT_THAT(sparse.error(), HasSubstr("sparse"));
+}
+
+TEST(OnnxModel, RefusesAttributesOfAnotherType) {
+  Builder builder;
+  set_float(builder.node("Flatten", {"x"}), "axis", 1);
+  EXPECT_THAT(builder.error(), HasSubstr("attribute \"axis\" has type 1, expected 2"));
+}
+
+TEST(OnnxModel, OptionsFixInputsAndChooseOutputs) {
+  Builder builder;
+  builder.graph().mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->Clear();
+  builder.node("Relu", {"x"}, "middle");
+  builder.node("Sigmoid", {"middle"});
+  const ImportResult all = builder.inspect({.batch = 4, .input_shapes = {}, .outputs = {"middle"}});
+  EXPECT_EQ(all.graph.value(all.graph.inputs[0]).shape, (Shape{4, 3, 8, 8}));
+  EXPECT_THAT(names_of(all.graph, all.graph.outputs), ElementsAre("middle"));
+  EXPECT_THAT(all.unsupported, IsEmpty());
+  EXPECT_THAT(builder.error({.batch = {}, .input_shapes = {{"x", Shape{1, 4, 8, 8}}}, .outputs = {}}),
+              HasSubstr("the given shape [1,4,8,8] does not fit"));
+  EXPECT_THAT(builder.error({.batch = {}, .input_shapes = {{"z", Shape{1}}}, .outputs = {}}),
+              HasSubstr("which the model does not have"));
+  EXPECT_THAT(builder.error({.batch = 0, .input_shapes = {}, .outputs = {}}), HasSubstr("at least 1"));
+  Builder fixed;
+  fixed.node("Relu", {"x"});
+  EXPECT_THAT(fixed.error({.batch = 2, .input_shapes = {}, .outputs = {}}), HasSubstr("fixed batch 1, asked for 2"));
+}
+
+// --- Operations ------------------------------------------------------------------------------------------------------
+
+TEST(OnnxConv, TurnsTheWeightAndReadsTheWindow) {
+  Builder builder;
+  builder.weight("w", {6, 1, 3, 5});
+  builder.weight("b", {6});
+  NodeProto& proto = builder.node("Conv", {"x", "w", "b"});
+  set_ints(proto, "pads", {1, 2, 3, 4});
+  set_ints(proto, "strides", {2, 1});
+  set_int(proto, "group", 3);
+  const Graph graph = builder.import();
+  const Node& conv = find_node(graph, "n");
+  EXPECT_EQ(conv.op, "Conv");
+  EXPECT_EQ(conv.origin, "Conv");
+  EXPECT_EQ(conv.get_ints("pads"), (Ints{1, 2, 3, 4}));
+  EXPECT_EQ(conv.get_ints("strides"), (Ints{2, 1}));
+  EXPECT_EQ(conv.get_ints("dilations"), (Ints{1, 1}));
+  EXPECT_EQ(conv.get_int("groups", 0), 3);
+  EXPECT_EQ(conv.get_string("layout", ""), "NCHW");
+  EXPECT_EQ(conv.get_string("auto_pad", ""), "explicit");
+  EXPECT_EQ(find_node(graph, "n/weight").get_ints("perm"), (Ints{2, 3, 1, 0}));
+  EXPECT_EQ(graph.value(graph.outputs[0]).name, "y");
+}
+
+TEST(OnnxConv, RefusesOtherDimensionsAndContradictions) {
+  Builder line;
+  line.weight("w", {6, 3, 3});
+  line.node("Conv", {"x", "w"});
+  EXPECT_THAT(line.refusal(), HasSubstr("1 spatial dimensions are not supported"));
+  Builder wrong;
+  wrong.weight("w", {6, 3, 3, 3});
+  set_ints(wrong.node("Conv", {"x", "w"}), "kernel_shape", {5, 5});
+  EXPECT_THAT(wrong.error(), HasSubstr("kernel_shape [5,5] is not that of its weight, [3,3]"));
+  Builder stride;
+  stride.weight("w", {6, 3, 3, 3});
+  set_ints(stride.node("Conv", {"x", "w"}), "strides", {0, 1});
+  EXPECT_THAT(stride.error(), HasSubstr("strides is [0,1]"));
+  Builder mode;
+  mode.weight("w", {6, 3, 3, 3});
+  set_string(mode.node("Conv", {"x", "w"}), "auto_pad", "SAME_LOWER");
+  EXPECT_EQ(find_node(mode.import(), "n").get_string("auto_pad", ""), "same_lower");
+}
+
+TEST(OnnxGemm, DecomposesIntoFoldableSteps) {
+  Builder builder;
+  builder.weight("b", {4, 3});
+  builder.weight("c", {4});
+  NodeProto& proto = builder.node("Gemm", {"x", "b", "c"});
+  set_int(proto, "transB", 1);
+  set_float(proto, "alpha", 0.5F);
+  set_float(proto, "beta", 2);
+  const Graph graph = builder.import();
+  std::vector<std::string> ops;
+  for (const Node& node : graph.nodes) ops.push_back(node.op);
+  EXPECT_THAT(ops, ElementsAre("Transpose", "Mul", "Mul", "MatMul", "Add"));
+  EXPECT_THAT(floats_of(graph, graph.nodes[1].inputs[1]), ElementsAre(0.5F));
+  EXPECT_THAT(floats_of(graph, graph.nodes[2].inputs[1]), ElementsAre(2));
+  Builder plain;
+  plain.weight("b", {3, 4});
+  plain.weight("c", {4});
+  set_float(plain.node("Gemm", {"x", "b", "c"}), "beta", 0);
+  EXPECT_EQ(plain.import().nodes.size(), 1u);
+}
+
+TEST(OnnxClip, BoundsAreAttributesBeforeSet11AndInputsAfter) {
+  Builder old(10);
+  NodeProto& proto = old.node("Clip", {"x"});
+  set_float(proto, "min", 0);
+  set_float(proto, "max", 6);
+  EXPECT_EQ(find_node(old.import(), "n").get_float("max", 0), 6);
+  Builder recent(11);
+  recent.floats("max", {}, {6});
+  recent.node("Clip", {"x", "", "max"});
+  const Graph graph = recent.import();
+  EXPECT_FALSE(find_node(graph, "n").has("min"));
+  EXPECT_EQ(find_node(graph, "n").get_float("max", 0), 6);
+  EXPECT_EQ(find_node(graph, "n").inputs.size(), 1u);
+  Builder open(11);
+  open.floats("min", {}, {-std::numeric_limits<float>::infinity()});
+  open.floats("max", {}, {std::numeric_limits<float>::max()});
+  open.node("Clip", {"x", "min", "max"});
+  EXPECT_TRUE(find_node(open.import(), "n").attributes.empty());
+  Builder computed(11);
+  computed.node("Clip", {"x", "x"});
+  EXPECT_THAT(computed.refusal(), HasSubstr("bounds are computed"));
+}
+
+TEST(OnnxSlice, AttributesBeforeSet10AndInputsAfter) {
+  Builder old(9);
+  NodeProto& proto = old.node("Slice", {"x"});
+  set_ints(proto, "starts", {0, 1});
+  set_ints(proto, "ends", {1, 2});
+  const Graph before = old.import();
+  EXPECT_EQ(find_node(before, "n").get_ints("axes"), (Ints{0, 1}));
+  EXPECT_EQ(find_node(before, "n").get_ints("steps"), (Ints{1, 1}));
+  Builder recent(10);
+  recent.ints("s", {0});
+  recent.ints("e", {8});
+  recent.ints("a", {2});
+  recent.ints("t", {2});
+  recent.node("Slice", {"x", "s", "e", "a", "t"});
+  const Graph after = recent.import();
+  EXPECT_EQ(find_node(after, "n").get_ints("axes"), (Ints{2}));
+  EXPECT_EQ(find_node(after, "n").get_ints("steps"), (Ints{2}));
+  EXPECT_EQ(find_node(after, "n").inputs.size(), 1u);
+}
+
+TEST(OnnxSlice, KeepsComputedBoundsAndFillsInAxes) {
+  Builder builder;
+  builder.ints("s", {0, 0});
+  builder.ints("t", {1, 2});
+  builder.node("Shape", {"x"}, "e");
+  builder.node("Slice", {"x", "s", "e", "", "t"});
+  const Graph graph = builder.import();
+  const Node& slice = find_node(graph, "n");
+  ASSERT_EQ(slice.inputs.size(), 5u);
+  EXPECT_THAT(ints_of(graph, slice.inputs[3]), ElementsAre(0, 1));
+  EXPECT_EQ(graph.value(slice.inputs[2]).dtype, DType::kInt);
+  Builder contradictory;
+  contradictory.ints("s", {0, 0});
+  contradictory.ints("e", {1});
+  contradictory.node("Slice", {"x", "s", "e"});
+  EXPECT_THAT(contradictory.error(), HasSubstr("2 starts, 1 ends"));
+}
+
+TEST(OnnxPad, AttributesBeforeSet11AndInputsAfter) {
+  Builder old(10);
+  NodeProto& proto = old.node("Pad", {"x"});
+  set_ints(proto, "pads", {0, 0, 1, 1, 0, 0, 1, 1});
+  set_float(proto, "value", 2);
+  EXPECT_EQ(find_node(old.import(), "n").get_float("value", 0), 2);
+  Builder recent(11);
+  recent.ints("p", {0, 0, 1, 1, 0, 0, 1, 1});
+  recent.floats("v", {1}, {3});
+  recent.node("Pad", {"x", "p", "v"});
+  const Graph graph = recent.import();
+  EXPECT_EQ(find_node(graph, "n").get_ints("pads"), (Ints{0, 0, 1, 1, 0, 0, 1, 1}));
+  EXPECT_EQ(find_node(graph, "n").get_float("value", 0), 3);
+  Builder axes(18);
+  axes.ints("p", {1, 1});
+  axes.ints("a", {2});
+  axes.node("Pad", {"x", "p", "", "a"});
+  EXPECT_THAT(axes.refusal(), HasSubstr("axes are not supported"));
+}
+
+TEST(OnnxAttributes, MustBeFiniteAndPresent) {
+  Builder leaky, pad(10);
+  set_float(leaky.node("LeakyRelu", {"x"}), "alpha", std::nanf(""));
+  EXPECT_THAT(leaky.error(), HasSubstr("alpha is not a finite number"));
+  pad.node("Pad", {"x"});
+  EXPECT_THAT(pad.error(), HasSubstr("pads is missing"));
+}
+
+TEST(OnnxSqueeze, AxesMoveToAnInputAtSet13) {
+  for (const char* op : {"Squeeze", "Unsqueeze"}) {
+    Builder old(11);
+    set_ints(old.node(op, {"x"}), "axes", {0});
+    EXPECT_EQ(find_node(old.import(), "n").get_ints("axes"), (Ints{0}));
+    Builder recent(13);
+    recent.ints("a", {0});
+    recent.node(op, {"x", "a"});
+    EXPECT_EQ(find_node(recent.import(), "n").get_ints("axes"), (Ints{0}));
+  }
+  Builder all(13);
+  all.node("Squeeze", {"x"});
+  EXPECT_FALSE(find_node(all.import(), "n").has("axes"));
+}
+
+TEST(OnnxReduce, AxesMoveToAnInputAtSet13ForSumsAnd18ForMeans) {
+  Builder mean(13);
+  set_ints(mean.node("ReduceMean", {"x"}), "axes", {2, 3});
+  EXPECT_EQ(find_node(mean.import(), "n").get_ints("axes"), (Ints{2, 3}));
+  Builder sum(13);
+  sum.ints("a", {1});
+  set_int(sum.node("ReduceSum", {"x", "a"}), "keepdims", 0);
+  const Graph graph = sum.import();
+  EXPECT_EQ(find_node(graph, "n").get_ints("axes"), (Ints{1}));
+  EXPECT_EQ(find_node(graph, "n").get_int("keepdims", 1), 0);
+  Builder none(18);
+  set_int(none.node("ReduceMean", {"x"}), "noop_with_empty_axes", 1);
+  EXPECT_EQ(find_node(none.import(), "n").op, "Identity");
+}
+
+TEST(OnnxSoftmax, IsJointBeforeSet13) {
+  Builder old(12), recent(13);
+  old.node("Softmax", {"x"});
+  recent.node("Softmax", {"x"});
+  const Graph before = old.import(), after = recent.import();
+  EXPECT_EQ(find_node(before, "n").get_int("axis", 9), 1);
+  EXPECT_EQ(find_node(before, "n").get_int("joint", 0), 1);
+  EXPECT_EQ(find_node(after, "n").get_int("axis", 9), -1);
+  EXPECT_EQ(find_node(after, "n").get_int("joint", 0), 0);
+}
+
+TEST(OnnxBatchNorm, ReadsEpsilonAndRefusesTraining) {
+  Builder builder;
+  for (const char* name : {"s", "b", "m", "v"}) builder.weight(name, {3});
+  NodeProto& proto = builder.node("BatchNormalization", {"x", "s", "b", "m", "v"});
+  EXPECT_FLOAT_EQ(static_cast<float>(find_node(builder.import(), "n").get_float("epsilon", 0)), 1e-5F);
+  proto.add_output("mean");
+  EXPECT_EQ(builder.refusal(), "supported");  // named, and read by nobody
+  builder.graph().add_output()->set_name("mean");
+  EXPECT_THAT(builder.refusal(), HasSubstr("only its first output"));
+  builder.graph().mutable_output()->RemoveLast();
+  set_int(proto, "training_mode", 1);
+  EXPECT_THAT(builder.refusal(), HasSubstr("training_mode=1"));
+}
+
+TEST(OnnxPools, ReadTheirWindowsAndGlobalForms) {
+  Builder builder;
+  NodeProto& proto = builder.node("AveragePool", {"x"});
+  set_ints(proto, "kernel_shape", {3, 2});
+  set_int(proto, "count_include_pad", 1);
+  set_int(proto, "ceil_mode", 1);
+  const Graph graph = builder.import();
+  EXPECT_EQ(find_node(graph, "n").get_ints("kernel"), (Ints{3, 2}));
+  EXPECT_EQ(find_node(graph, "n").get_int("count_include_pad", 0), 1);
+  EXPECT_EQ(find_node(graph, "n").get_int("ceil_mode", 0), 1);
+  Builder average, maximum, none;
+  average.node("GlobalAveragePool", {"x"});
+  EXPECT_EQ(find_node(average.import(), "n").get_ints("axes"), (Ints{2, 3}));
+  maximum.node("GlobalMaxPool", {"x"});
+  EXPECT_EQ(find_node(maximum.import(), "n").get_int("global", 0), 1);
+  none.node("MaxPool", {"x"});
+  EXPECT_THAT(none.error(), HasSubstr("kernel_shape is missing"));
+}
+
+TEST(OnnxConstant, ReadsEveryFormOfValue) {
+  const auto constant = [](auto&& fill) {
+    Builder builder;
+    fill(builder.node("Constant", {}, "c"));
+    builder.node("Add", {"x", "c"});
+    Graph graph = builder.import();
+    const ValueId id = graph.nodes[0].inputs[1];
+    return *graph.constant(id);
+  };
+  EXPECT_EQ(shape_of(constant([](NodeProto& node) { set_float(node, "value_float", 2); })), Shape{});
+  EXPECT_EQ(std::get<IntTensor>(constant([](NodeProto& node) {
+              set_ints(node, "value_ints", {1, 2});
+            })).values,
+            (Ints{1, 2}));
+  EXPECT_EQ(std::get<IntTensor>(constant([](NodeProto& node) { set_int(node, "value_int", 5); })).values, (Ints{5}));
+  const Constant floats =
+      constant([](NodeProto& node) { attribute(node, "value_floats", AttributeProto::FLOATS).add_floats(1.5F); });
+  EXPECT_EQ(shape_of(floats), Shape{1});
+  const Constant tensor = constant([](NodeProto& node) {
+    TensorProto& stored = *attribute(node, "value", AttributeProto::TENSOR).mutable_t();
+    Builder::set(stored, "", TensorProto::FLOAT, {1, 1}).add_float_data(4);
+  });
+  EXPECT_EQ(shape_of(tensor), (Shape{1, 1}));
+}
+
+TEST(OnnxConstant, OfShapeHasTheTypeOfItsValue) {
+  Builder floats, ints;
+  floats.ints("s", {2});
+  floats.node("ConstantOfShape", {"s"});
+  EXPECT_EQ(floats.import().value(floats.import().outputs[0]).dtype, DType::kFloat);
+  ints.ints("s", {2});
+  NodeProto& proto = ints.node("ConstantOfShape", {"s"});
+  TensorProto& value = *attribute(proto, "value", AttributeProto::TENSOR).mutable_t();
+  Builder::set(value, "", TensorProto::INT64, {1}).add_int64_data(7);
+  const Graph graph = ints.import();
+  EXPECT_EQ(graph.value(graph.outputs[0]).dtype, DType::kInt);
+  EXPECT_EQ(find_node(graph, "n").get_int("value", 0), 7);
+}
+
+TEST(OnnxSum, AddsAnyNumberOfTerms) {
+  Builder three, one;
+  three.node("Sum", {"x", "x", "x"});
+  EXPECT_EQ(three.import().nodes.size(), 2u);
+  one.node("Sum", {"x"});
+  EXPECT_EQ(find_node(one.import(), "n").op, "Identity");
+}
+
+TEST(OnnxIdentity, VanishesExceptAtAnOutput) {
+  Builder builder;
+  builder.node("Identity", {"x"}, "same");
+  builder.node("Dropout", {"same"}, "dropped").add_output("mask");
+  builder.node("Relu", {"dropped"});
+  const Graph graph = builder.import();
+  ASSERT_EQ(graph.nodes.size(), 1u);
+  EXPECT_EQ(graph.nodes[0].inputs[0], graph.inputs[0]);
+}
+
+TEST(OnnxShape, ComputesShapesAsIntegers) {
+  Builder builder(15);
+  set_int(builder.node("Shape", {"x"}, "s"), "start", 1);
+  builder.ints("i", {0});
+  builder.node("Gather", {"s", "i"}, "g");
+  set_int(builder.node("Cast", {"g"}), "to", TensorProto::FLOAT);
+  const Graph graph = builder.import();
+  EXPECT_EQ(find_node(graph, "s").get_int("start", 0), 1);
+  EXPECT_EQ(graph.value(find_node(graph, "g").outputs[0]).dtype, DType::kInt);
+  EXPECT_EQ(graph.value(graph.outputs[0]).dtype, DType::kFloat);
+}
+
+}  // namespace
+}  // namespace treville::import

@@ -1,0 +1,58 @@
+// The TensorFlow importer: tensorflow.cc walks a frozen GraphDef, tensorflow_ops.cc is the table of operations. A new
+// operation is one function and one row there.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "import/node_import.h"
+#include "tf_format.pb.h"
+
+namespace treville::import {
+
+// Edge is a data input: which output of which node.
+struct Edge {
+  size_t node = 0;
+  int output = 0;
+};
+
+// import_tensorflow translates a parsed graph; `file` is its name for messages.
+ImportResult import_tensorflow(const tf_format::GraphDef& graph, const std::string& file, const ImportOptions& options);
+
+Constant decode_tf_tensor(const tf_format::TensorProto& tensor, FillBudget& fills, const std::string& where);
+
+// tf_element_type maps a DataType; absent: strings, resources, quantised and complex types.
+std::optional<ElementType> tf_element_type(int32_t data_type);
+
+// TfNode adds the node's attributes to NodeImport. The readers give the default when the attribute is absent (writers
+// strip defaults) and throw UserError when it has another type.
+class TfNode : public NodeImport {
+ public:
+  TfNode(ImportState& state, const tf_format::NodeDef& proto, bool kept, std::vector<std::optional<ValueId>> inputs);
+
+  int64_t get_int(const std::string& key, int64_t otherwise) const;
+  double get_float(const std::string& key, double otherwise) const;
+  bool get_bool(const std::string& key, bool otherwise) const;
+  std::string get_string(const std::string& key, const std::string& otherwise) const;
+  Ints get_ints(const std::string& key, Ints otherwise = {}) const;
+  int32_t get_type(const std::string& key, int32_t otherwise) const;
+  const tf_format::TensorProto* get_tensor(const std::string& key) const;
+
+ private:
+  using Kind = tf_format::AttrValue::ValueCase;
+  const tf_format::AttrValue* find(const std::string& key, Kind kind) const;
+
+  const tf_format::NodeDef& proto_;
+};
+
+struct TfRow {
+  std::string_view op;
+  void (*import)(TfNode& node);
+};
+
+// find_tf_row is null for an operation without a row. Placeholders have none: the walk makes them inputs.
+const TfRow* find_tf_row(std::string_view op);
+
+}  // namespace treville::import
