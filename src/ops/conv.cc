@@ -1,5 +1,5 @@
 // Conv: convolution (cross-correlation) of an image with a weight [kh,kw,in/groups,out], and a bias.
-#include "ops/float_map.h"
+#include "kernels/float_linear.h"
 #include "ops/lowering.h"
 #include "ops/ops.h"
 #include "ops/windows.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ops/float_map.h"
+#include "kernels/float_linear.h"
 #include "ops/lowering.h"
 #include "ops/ops.h"
 
