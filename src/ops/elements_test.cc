@@ -23,7 +23,8 @@ TEST(Arithmetic, BroadcastsAsNumpyDoes) {
   expect_near(OneNode("Sub", {b, a}).floats(), tensor({2, 3, 2}, {9, 8, 19, 18, 29, 28, 7, 6, 17, 16, 27, 26}), 0);
   expect_near(OneNode("Mul", {a, tensor({}, {2})}).floats(), tensor({2, 1, 2}, {2, 4, 6, 8}), 0);
   expect_near(OneNode("Div", {a, tensor({2}, {2, 4})}).floats(), tensor({2, 1, 2}, {0.5, 0.5, 1.5, 1}), 0);
-  EXPECT_THAT(OneNode("Add", {a, tensor({3}, {1, 2, 3})}).message(), testing::HasSubstr("shapes [2,1,2] and [3] do not broadcast"));
+  EXPECT_THAT(OneNode("Add", {a, tensor({3}, {1, 2, 3})}).message(),
+              testing::HasSubstr("shapes [2,1,2] and [3] do not broadcast"));
   EXPECT_THAT(OneNode("Add", {a, list({1, 2})}).message(), testing::HasSubstr("integer"));
 }
 
@@ -78,19 +79,23 @@ TEST(MatMul, MultipliesMatricesVectorsAndStacks) {
   const FloatTensor stack_a = tensor({2, 1, 1, 2}, {1, 2, 3, 4}), stack_b = tensor({3, 2, 1}, {1, 0, 0, 1, 1, 1});
   expect_near(OneNode("MatMul", {stack_a, stack_b}).floats(), tensor({2, 3, 1, 1}, {1, 2, 3, 3, 4, 7}), 1e-6);
   // A stack on the left shares one matrix on the right; a single matrix on the left meets a stack.
-  expect_near(OneNode("MatMul", {tensor({2, 1, 3}, {1, 2, 3, 4, 5, 6}), b}).floats(), tensor({2, 1, 2}, {4, 5, 10, 11}), 1e-6);
+  expect_near(OneNode("MatMul", {tensor({2, 1, 3}, {1, 2, 3, 4, 5, 6}), b}).floats(), tensor({2, 1, 2}, {4, 5, 10, 11}),
+              1e-6);
   expect_near(OneNode("MatMul", {tensor({1, 2}, {1, 2}), stack_b}).floats(), tensor({3, 1, 1}, {1, 2, 3}), 1e-6);
   EXPECT_THAT(OneNode("MatMul", {a, a}).message(), testing::HasSubstr("cannot multiply [2,3] by [2,3]"));
 }
 
 TEST(Reduce, SumsAndAveragesAnyAxes) {
   const FloatTensor x = counting_tensor({2, 3, 2});
-  expect_near(OneNode("ReduceSum", {x}, {{"axes", Ints{1}}, {"keepdims", int64_t{0}}}).floats(), tensor({2, 2}, {6, 9, 24, 27}), 0);
+  expect_near(OneNode("ReduceSum", {x}, {{"axes", Ints{1}}, {"keepdims", int64_t{0}}}).floats(),
+              tensor({2, 2}, {6, 9, 24, 27}), 0);
   expect_near(OneNode("ReduceMean", {x}, {{"axes", Ints{-1, 0}}, {"keepdims", int64_t{1}}}).floats(),
               tensor({1, 3, 1}, {3.5, 5.5, 7.5}), 1e-6);
   expect_near(OneNode("ReduceMean", {x}, {{"keepdims", int64_t{0}}}).floats(), tensor({}, {5.5}), 1e-6);
-  EXPECT_EQ(OneNode("ReduceSum", {list({1, 2, 3}), list({0})}, {{"keepdims", int64_t{0}}}).integers().values, (Ints{6}));
-  EXPECT_THAT(OneNode("ReduceSum", {x}, {{"axes", Ints{3}}}).message(), testing::HasSubstr("axis 3 is outside of shape [2,3,2]"));
+  EXPECT_EQ(OneNode("ReduceSum", {list({1, 2, 3}), list({0})}, {{"keepdims", int64_t{0}}}).integers().values,
+            (Ints{6}));
+  EXPECT_THAT(OneNode("ReduceSum", {x}, {{"axes", Ints{3}}}).message(),
+              testing::HasSubstr("axis 3 is outside of shape [2,3,2]"));
   EXPECT_THAT(OneNode("ReduceSum", {x}, {{"axes", Ints{1, -2}}}).message(), testing::HasSubstr("named twice"));
 }
 

@@ -17,7 +17,9 @@ struct Case {
 std::vector<Case> cases(std::mt19937& g) {
   const auto x = [&](Shape shape) { return random_tensor(shape, g, -2, 2); };
   return {
-      {"Conv", {x({1, 5, 4, 4}), x({3, 2, 2, 6}), x({6})}, {{"groups", int64_t{2}}, {"auto_pad", std::string("same_upper")}}},
+      {"Conv",
+       {x({1, 5, 4, 4}), x({3, 2, 2, 6}), x({6})},
+       {{"groups", int64_t{2}}, {"auto_pad", std::string("same_upper")}}},
       {"MatMul", {x({2, 3}), x({3, 4})}, {}},
       {"MatMul", {x({2, 2, 3}), x({3, 4})}, {}},
       {"MatMul", {x({2, 3}), x({3, 4})}, {}, {1}},
@@ -54,10 +56,16 @@ std::vector<Case> cases(std::mt19937& g) {
       {"MaxPool", {x({1, 5, 5, 2})}, {{"kernel", Ints{3, 2}}, {"strides", Ints{2, 2}}, {"pads", Ints{1, 0, 1, 1}}}},
       {"AveragePool", {x({1, 4, 4, 2})}, {{"kernel", Ints{2, 2}}, {"strides", Ints{2, 2}}}},
       {"AveragePool", {x({1, 5, 5, 2})}, {{"kernel", Ints{3, 3}}, {"auto_pad", std::string("same_upper")}}, {0}, 3e-3},
-      {"AveragePool", {x({1, 4, 4, 2})}, {{"kernel", Ints{3, 3}}, {"pads", Ints{1, 1, 1, 1}}, {"count_include_pad", int64_t{1}}}},
       {"AveragePool",
        {x({1, 4, 4, 2})},
-       {{"kernel", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"pads", Ints{1, 0, 0, 0}}, {"count_include_pad", int64_t{1}}, {"ceil_mode", int64_t{1}}},
+       {{"kernel", Ints{3, 3}}, {"pads", Ints{1, 1, 1, 1}}, {"count_include_pad", int64_t{1}}}},
+      {"AveragePool",
+       {x({1, 4, 4, 2})},
+       {{"kernel", Ints{3, 3}},
+        {"strides", Ints{2, 2}},
+        {"pads", Ints{1, 0, 0, 0}},
+        {"count_include_pad", int64_t{1}},
+        {"ceil_mode", int64_t{1}}},
        {0},
        3e-3},
       {"ReduceMean", {x({1, 3, 4, 2})}, {{"axes", Ints{1, 2}}}},
@@ -117,14 +125,20 @@ std::string lower_message(OneNode node) {
 
 TEST(Lowering, RefusesWhatHasNoSecureForm) {
   const FloatTensor m(Shape{2, 2});
-  EXPECT_THAT(lower_message(OneNode("MatMul", {m, m}, {}, {0, 1})), HasSubstr("product of two secret tensors is not supported yet"));
-  EXPECT_THAT(lower_message(OneNode("Mul", {m, m}, {}, {0, 1})), HasSubstr("product of two secret tensors is not supported yet"));
+  EXPECT_THAT(lower_message(OneNode("MatMul", {m, m}, {}, {0, 1})),
+              HasSubstr("product of two secret tensors is not supported yet"));
+  EXPECT_THAT(lower_message(OneNode("Mul", {m, m}, {}, {0, 1})),
+              HasSubstr("product of two secret tensors is not supported yet"));
   EXPECT_THAT(lower_message(OneNode("Div", {m, m}, {}, {0, 1})), HasSubstr("division by a secret"));
   EXPECT_THAT(lower_message(OneNode("Div", {m, m}, {}, {0})), HasSubstr("holds a 0"));
-  EXPECT_THAT(lower_message(OneNode("Add", {m, FloatTensor(Shape{2})}, {}, {0, 1})), HasSubstr("secrets of shapes [2,2] and [2]"));
-  EXPECT_THAT(lower_message(OneNode("Add", {FloatTensor(Shape{2}), m}, {}, {0})), HasSubstr("would be broadcast to [2,2]"));
-  EXPECT_THAT(lower_message(OneNode("Pad", {m}, {{"pads", Ints{1, 0, 0, 0}}, {"value", 1.0}}, {0})), HasSubstr("another value than 0"));
-  EXPECT_THAT(lower_message(OneNode("Softmax", {m}, {{"axis", int64_t{0}}}, {0})), HasSubstr("another axis than the last"));
+  EXPECT_THAT(lower_message(OneNode("Add", {m, FloatTensor(Shape{2})}, {}, {0, 1})),
+              HasSubstr("secrets of shapes [2,2] and [2]"));
+  EXPECT_THAT(lower_message(OneNode("Add", {FloatTensor(Shape{2}), m}, {}, {0})),
+              HasSubstr("would be broadcast to [2,2]"));
+  EXPECT_THAT(lower_message(OneNode("Pad", {m}, {{"pads", Ints{1, 0, 0, 0}}, {"value", 1.0}}, {0})),
+              HasSubstr("another value than 0"));
+  EXPECT_THAT(lower_message(OneNode("Softmax", {m}, {{"axis", int64_t{0}}}, {0})),
+              HasSubstr("another axis than the last"));
   EXPECT_THAT(lower_message(OneNode("Cast", {m}, {{"to", std::string("int")}}, {0})), HasSubstr("cast of a secret"));
   OneNode inner("ArgMax", {m}, {{"axis", int64_t{1}}}, {0});
   inner.graph.outputs.clear();
@@ -133,7 +147,8 @@ TEST(Lowering, RefusesWhatHasNoSecureForm) {
 
 TEST(Lowering, OfAConvolutionIsOneLinearLayer) {
   std::mt19937 generator(1);
-  OneNode node("Conv", {random_tensor({1, 4, 4, 2}, generator), random_tensor({3, 3, 2, 5}, generator)}, {{"strides", Ints{2, 1}}}, {0});
+  OneNode node("Conv", {random_tensor({1, 4, 4, 2}, generator), random_tensor({3, 3, 2, 5}, generator)},
+               {{"strides", Ints{2, 1}}}, {0});
   RealContext context(node);
   context.run();
   EXPECT_TRUE(context.steps.empty());

@@ -19,7 +19,9 @@ namespace treville::ops {
 
 using Attributes = std::map<std::string, Attribute>;
 
-inline FloatTensor tensor(Shape shape, std::vector<float> values) { return FloatTensor(std::move(shape), std::move(values)); }
+inline FloatTensor tensor(Shape shape, std::vector<float> values) {
+  return FloatTensor(std::move(shape), std::move(values));
+}
 inline IntTensor list(std::vector<int64_t> values) {
   const auto count = static_cast<int64_t>(values.size());
   return IntTensor(Shape{count}, std::move(values));
@@ -42,11 +44,13 @@ inline FloatTensor counting_tensor(const Shape& shape) {
 // OneNode: a graph of one operation. All operands are constants unless `secrets` names them.
 class OneNode {
  public:
-  OneNode(const std::string& op, std::vector<Constant> operands, Attributes attributes = {}, std::vector<size_t> secrets = {})
+  OneNode(const std::string& op, std::vector<Constant> operands, Attributes attributes = {},
+          std::vector<size_t> secrets = {})
       : operands_(std::move(operands)), def_(find_op(op)) {
     graph.name = "test";
     std::vector<ValueId> inputs;
-    for (size_t i = 0; i < operands_.size(); ++i) inputs.push_back(graph.add_constant("in" + std::to_string(i), operands_[i]));
+    for (size_t i = 0; i < operands_.size(); ++i)
+      inputs.push_back(graph.add_constant("in" + std::to_string(i), operands_[i]));
     for (size_t i : secrets) graph.value(inputs[i]).constant.reset();
     graph.outputs = {graph.add_node(op, "node", inputs, std::move(attributes))};
   }
@@ -95,7 +99,8 @@ class OneNode {
 
 inline void expect_near(const FloatTensor& actual, const FloatTensor& expected, double tolerance) {
   ASSERT_EQ(actual.shape, expected.shape);
-  for (size_t i = 0; i < actual.values.size(); ++i) ASSERT_NEAR(actual.values[i], expected.values[i], tolerance) << "element " << i;
+  for (size_t i = 0; i < actual.values.size(); ++i)
+    ASSERT_NEAR(actual.values[i], expected.values[i], tolerance) << "element " << i;
 }
 
 // RealContext runs each step on real numbers as program.h defines it: slots hold integer * 2^-scale, divisors aside.
@@ -119,9 +124,13 @@ class RealContext : public LowerContext {
 
   const Graph& graph() const override { return one_.graph; }
   const Node& node() const override { return one_.node(); }
-  const Shape& input_shape(int input) const override { return ops::input_shape(one_.graph, node(), static_cast<size_t>(input)); }
+  const Shape& input_shape(int input) const override {
+    return ops::input_shape(one_.graph, node(), static_cast<size_t>(input));
+  }
   const Shape& output_shape(int) const override { return ops::output_shape(one_.graph, node()); }
-  const Constant* constant(int input) const override { return one_.graph.constant(node().inputs.at(static_cast<size_t>(input))); }
+  const Constant* constant(int input) const override {
+    return one_.graph.constant(node().inputs.at(static_cast<size_t>(input)));
+  }
   SlotId operand(int input) override { return operands_.at(input); }
   const SlotType& type(SlotId slot) const override { return types_.at(index_of(slot)); }
   SlotId emit(StepBody body) override { return emit(std::move(body), 0); }
@@ -234,10 +243,15 @@ class RealContext : public LowerContext {
     return y;
   }
 
-  SlotId compute(const ReluStep& s) { return mapped(s.x, s.truncate, 0, [](float x) { return std::max(x, 0.0F); }); }
-  SlotId compute(const RescaleStep& s) { return mapped(s.x, s.truncate, 0, [](float x) { return x; }); }
+  SlotId compute(const ReluStep& s) {
+    return mapped(s.x, s.truncate, 0, [](float x) { return std::max(x, 0.0F); });
+  }
+  SlotId compute(const RescaleStep& s) {
+    return mapped(s.x, s.truncate, 0, [](float x) { return x; });
+  }
   SlotId compute(const ClipStep& s) {
-    const auto upper = static_cast<float>(std::ldexp(static_cast<double>(s.upper), -(type(s.x).scale - s.truncate).value()));
+    const auto upper =
+        static_cast<float>(std::ldexp(static_cast<double>(s.upper), -(type(s.x).scale - s.truncate).value()));
     return mapped(s.x, s.truncate, 0, [=](float x) { return std::min(std::max(x, 0.0F), upper); });
   }
   SlotId compute(const LeakyReluStep& s) {
@@ -253,7 +267,8 @@ class RealContext : public LowerContext {
   }
   SlotId compute(const SumPoolStep& s) {
     std::vector<int> taps;
-    FloatTensor y = windowed(s.x, s.pool, 0, [](float a, float b) { return a + b; }, &taps);
+    FloatTensor y = windowed(
+        s.x, s.pool, 0, [](float a, float b) { return a + b; }, &taps);
     SlotType slot_type = type(s.x);
     const int bits = s.divide_bits.value();
     for (size_t i = 0; bits > 0 && i < taps.size(); ++i)

@@ -9,7 +9,8 @@ FloatTensor to_nchw_layout(const FloatTensor& x) { return transpose(x, {0, 3, 1,
 FloatTensor to_nhwc_layout(const FloatTensor& x) { return transpose(x, {0, 2, 3, 1}); }
 
 // A convolution written down from its definition, in double, for explicit pads top,left,bottom,right.
-FloatTensor conv_by_definition(const FloatTensor& x, const FloatTensor& w, Ints strides, Ints dilations, Ints pads, int64_t groups) {
+FloatTensor conv_by_definition(const FloatTensor& x, const FloatTensor& w, Ints strides, Ints dilations, Ints pads,
+                               int64_t groups) {
   const int64_t kh = w.shape[0], kw = w.shape[1], gi = w.shape[2], go = w.shape[3] / groups;
   const int64_t oh = (x.shape[1] + pads[0] + pads[2] - (kh - 1) * dilations[0] - 1) / strides[0] + 1;
   const int64_t ow = (x.shape[2] + pads[1] + pads[3] - (kw - 1) * dilations[1] - 1) / strides[1] + 1;
@@ -28,7 +29,8 @@ FloatTensor conv_by_definition(const FloatTensor& x, const FloatTensor& w, Ints 
                 const int64_t row = i * strides[0] + p * dilations[0] - pads[0];
                 const int64_t column = j * strides[1] + q * dilations[1] - pads[1];
                 if (row < 0 || column < 0 || row >= x.shape[1] || column >= x.shape[2]) continue;
-                sum += static_cast<double>(x.values[at(x.shape, n, row, column, o / go * gi + c)]) * w.values[at(w.shape, p, q, c, o)];
+                sum += static_cast<double>(x.values[at(x.shape, n, row, column, o / go * gi + c)]) *
+                       w.values[at(w.shape, p, q, c, o)];
               }
           y.values[at(y.shape, n, i, j, o)] = static_cast<float>(sum);
         }
@@ -58,7 +60,8 @@ TEST(Conv, EqualsItsDefinitionInBothLayouts) {
     const FloatTensor bias = random_tensor(Shape{c.w[3]}, generator);
     FloatTensor expected = conv_by_definition(x, w, c.strides, c.dilations, c.pads, c.groups);
     for (size_t i = 0; i < expected.values.size(); ++i) expected.values[i] += bias.values[i % bias.values.size()];
-    Attributes attributes = {{"strides", c.strides}, {"dilations", c.dilations}, {"pads", c.pads}, {"groups", c.groups}};
+    Attributes attributes = {
+        {"strides", c.strides}, {"dilations", c.dilations}, {"pads", c.pads}, {"groups", c.groups}};
     expect_near(OneNode("Conv", {x, w, bias}, attributes).floats(), expected, 1e-4);
     attributes["layout"] = std::string("NCHW");
     const FloatTensor y = OneNode("Conv", {to_nchw_layout(x), w, bias}, attributes).floats();
@@ -92,11 +95,13 @@ TEST(Conv, NamesTheShapesThatDoNotFit) {
     return OneNode("Conv", {FloatTensor(std::move(x)), FloatTensor(std::move(w))}, std::move(attributes)).message();
   };
   EXPECT_THAT(message({1, 4, 4, 3}, {3, 3, 4, 8}, {}), testing::HasSubstr("input [1,4,4,3] has 3 channels"));
-  EXPECT_THAT(message({1, 4, 4, 3}, {3, 3, 1, 4}, {{"groups", int64_t{2}}}), testing::HasSubstr("2 groups do not divide 3"));
+  EXPECT_THAT(message({1, 4, 4, 3}, {3, 3, 1, 4}, {{"groups", int64_t{2}}}),
+              testing::HasSubstr("2 groups do not divide 3"));
   EXPECT_THAT(message({1, 2, 2, 1}, {3, 3, 1, 1}, {}), testing::HasSubstr("does not fit an input of extent 2"));
   EXPECT_THAT(message({4, 4, 1}, {3, 3, 1, 1}, {}), testing::HasSubstr("rank 4 (NHWC), found [4,4,1]"));
   EXPECT_THAT(message({1, 4, 4, 1}, {3, 3, 1, 1}, {{"strides", Ints{0, 1}}}), testing::HasSubstr("strides is [0,1]"));
-  EXPECT_THAT(OneNode("Conv", {FloatTensor(Shape{1, 4, 4, 1}), FloatTensor(Shape{1, 1, 1, 2}), FloatTensor(Shape{3})}).message(),
+  EXPECT_THAT(OneNode("Conv", {FloatTensor(Shape{1, 4, 4, 1}), FloatTensor(Shape{1, 1, 1, 2}), FloatTensor(Shape{3})})
+                  .message(),
               testing::HasSubstr("expected a bias [2], found [3]"));
 }
 
@@ -150,7 +155,8 @@ TEST(MaxPool, RefusesAWindowOfPaddingAlone) {
 
 TEST(AveragePool, TensorFlowsSameExcludesPadding) {
   const FloatTensor x = tensor({1, 3, 3, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
-  OneNode node("AveragePool", {x}, {{"kernel", Ints{2, 2}}, {"strides", Ints{2, 2}}, {"auto_pad", std::string("same_upper")}});
+  OneNode node("AveragePool", {x},
+               {{"kernel", Ints{2, 2}}, {"strides", Ints{2, 2}}, {"auto_pad", std::string("same_upper")}});
   expect_near(node.floats(), tensor({1, 2, 2, 1}, {3, 4.5, 7.5, 9}), 1e-6);
 }
 
