@@ -21,6 +21,7 @@
 #include "compile/reuse_slots.h"
 #include "compile/softmax_last.h"
 #include "compile/to_nhwc.h"
+#include "program/text.h"
 
 namespace treville {
 namespace {
@@ -91,7 +92,7 @@ Compiled compile(Graph graph, const CompileOptions& options) {
   program.parameters = parameters;
   const auto after_program_pass = [&](std::string_view pass) {
     verify(program);
-    if (options.dump_after) options.dump_after(pass, print(program));
+    if (options.dump_after) options.dump_after(pass, to_text(program));
   };
   after_program_pass("lower");
   merge_sums(program, lowered.constants);

@@ -116,7 +116,13 @@ class Lowering final : public LowerContext {
   const SlotType& type(SlotId slot) const override { return emitter_.types[index_of(slot)]; }
 
   SlotId emit(StepBody body) override { return emit(std::move(body), result_plan().range.bound); }
-  SlotId emit(StepBody body, double bound) override { return emitter_.append(std::move(body), node_->name, bound); }
+  SlotId emit(StepBody body, double bound) override {
+    const std::vector<SlotId> read = operands(body);
+    const SlotId result = emitter_.append(std::move(body), node_->name, bound);
+    // Inner steps of an operation that move or sum a value keep its wanted scale, until set_result knows better.
+    if (read.size() == 1) wanted_scale_[result] = wanted_scale(read[0]);
+    return result;
+  }
   SlotId linear(SlotId x, const LinearMap& map, const FloatTensor& weight, const FloatTensor* bias) override;
   Truncation truncation(SlotId x, Use use) override { return truncation(x, use, type(x).bound); }
   Truncation truncation(SlotId x, Use use, double bound) override {
@@ -131,7 +137,7 @@ class Lowering final : public LowerContext {
   void set_result(SlotId slot, int output) override {
     const ValueId value = node_->outputs[static_cast<size_t>(output)];
     slots_[value] = slot;
-    wanted_scale_.try_emplace(slot, plan_.of(value).scale);
+    wanted_scale_[slot] = plan_.of(value).scale;
   }
   [[noreturn]] void fail(const std::string& message) const override {
     throw UserError("{}: node \"{}\" ({}): {}", graph_.name, node_->name,
@@ -228,7 +234,6 @@ SlotId Lowering::rescaled(SlotId x, int target) {
   if (const auto found = rescaled_.find({x, target}); found != rescaled_.end()) return found->second;
   const Truncation t = truncation_to(x, Use::kRescale, type(x).bound, target);
   const SlotId result = emit(RescaleStep{x, t.truncate, t.k}, type(x).bound);
-  wanted_scale_[result] = wanted_scale(x);
   return rescaled_[{x, target}] = result;
 }
 
@@ -255,13 +260,10 @@ SlotId Lowering::linear(SlotId x, const LinearMap& map, const FloatTensor& weigh
     fail(fmt::format("the range of its result needs {} integer bits; {} bits are missing for the weights",
                      magnitude_bits(result_plan().range.bound), kFewestWeightBits - weight_scale - weight_bits));
   LinearStep step;
-  if (type(x).shape != treville::input_shape(map)) x = emit(ReshapeStep{x, treville::input_shape(map)}, type(x).bound);
   step.terms.push_back({x, map, emitter_.add_constant(node_->name + "_w", weight, 1 / divisor, weight_scale)});
   if (bias != nullptr) step.bias = emitter_.add_constant(node_->name + "_b", *bias, 1, scale);
   step.modulus = bits_of(plan_.ring);
-  SlotId result = emit(std::move(step));
-  if (type(result).shape != output_shape(0)) result = emit(ReshapeStep{result, output_shape(0)});
-  return result;
+  return emit(std::move(step));
 }
 
 // with_divisor multiplies the integers of x so that `divisor` (a multiple of its own) stands behind them.

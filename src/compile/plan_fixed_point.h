@@ -18,7 +18,7 @@ FixedPointPlan plan_fixed_point(const Graph& graph, const std::vector<ValueRange
 enum class Role : uint8_t { kLinear, kActivation, kMaximum, kLocal };
 Role role_of(const Graph& graph, const Node& node);
 
-// averaged is the number of elements whose sum stands for one result of the node (1 but for averages).
-int64_t averaged(const Graph& graph, const Node& node);
+// summed is the number of elements whose sum stands behind one result of the node (1 but for averages and sums).
+int64_t summed(const Graph& graph, const Node& node);
 
 }  // namespace treville

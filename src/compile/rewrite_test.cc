@@ -8,7 +8,7 @@
 #include "compile/merge_pads.h"
 #include "compile/remove_identities.h"
 #include "compile/softmax_last.h"
-#include "compile/testing.h"
+#include "compile/test_model.h"
 #include "compile/to_nhwc.h"
 
 namespace treville {

@@ -143,7 +143,7 @@ class Carrier {
       return carry_as_is(std::move(node));
     }
     if (op == "Transpose") return carry_transpose(node);
-    if (op == "Relu" || op == "Clip" || op == "LeakyRelu" || op == "Identity" || op == "Dropout")
+    if (op == "Relu" || op == "Clip" || op == "LeakyRelu" || op == "Neg" || op == "Identity" || op == "Dropout")
       return carry_unary(std::move(node));
     if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div") return carry_elementwise(std::move(node));
     if (op == "Concat") return carry_concat(std::move(node));
