@@ -94,13 +94,15 @@ void write_weights(const std::string& path, const Program& program, const Weight
   CHECK(weights.constants.size() == program.constants.size(), "{} constants of {}", weights.constants.size(),
         program.constants.size());
   AtomicFile file(path, 0600);
-  file.write(std::as_bytes(std::span(file_header(program, weights.id))));
+  const std::string header = file_header(program, weights.id);
+  file.write(std::as_bytes(std::span(header)));
   for (size_t i = 0; i < weights.constants.size(); ++i) {
     const ConstantDecl& declared = program.constants[i];
     const RingTensor& tensor = weights.constants[i];
     CHECK(tensor.shape() == declared.shape && tensor.ring() == declared.ring, "constant {} has shape {}, declared {}",
           declared.name, to_string(tensor.shape()), to_string(declared.shape));
-    file.write(std::as_bytes(std::span(constant_header(declared))));
+    const std::string name = constant_header(declared);
+    file.write(std::as_bytes(std::span(name)));
     file.write(tensor.storage().as<std::byte>());
   }
   file.commit();
