@@ -18,6 +18,8 @@
 #include "import/onnx.h"
 #include "import/tensorflow.h"
 #include "net/frame.h"
+#include "party/federation.h"
+#include "party/hello.h"
 #include "program/digest.h"
 #include "program/text.h"
 #include "program/weights.h"
@@ -50,6 +52,8 @@ bool is_accepted(const F& parse) {
     parse();
     return true;
   } catch (const UserError&) {
+    return false;
+  } catch (const PeerError&) {
     return false;
   }
 }
@@ -153,9 +157,34 @@ bool accepts_frame_header(Bytes bytes) {
   return true;
 }
 
+// accepts_hello takes the bytes as what a peer says before the session is open: a hello, and a verdict behind it.
+bool accepts_hello(Bytes bytes) {
+  HelloBytes hello{};
+  std::array<std::byte, kVerdictHeadBytes> head{};
+  if (bytes.size() < hello.size() + head.size()) return false;
+  std::memcpy(hello.data(), bytes.data(), hello.size());
+  std::memcpy(head.data(), bytes.data() + hello.size(), head.size());
+  const auto rest = std::as_bytes(bytes.subspan(hello.size() + head.size()));
+  return is_accepted([&] {
+    const Hello theirs = decode(hello);
+    const bool same = theirs.version == kWireVersion && theirs.program == Digest{} && theirs.config == Digest{};
+    CHECK(disagreement(Hello{}, theirs).empty() == same, "a hello that disagrees passes");
+    const size_t length = verdict_length(head);
+    if (rest.size() < length) throw PeerError("cut short");
+    const Verdict verdict = decode(head, rest.first(length));
+    CHECK(verdict.reason.size() <= 4 * kMaxVerdictBytes, "a long reason");
+  });
+}
+
+bool accepts_federation(Bytes bytes) {
+  return is_accepted([&] { parse_federation(std::string(text_of(bytes)), "/nonexistent", "federation.yaml"); });
+}
+
 constexpr auto kTargets = std::to_array<FuzzTarget>({
+    {"federation", accepts_federation},
     {"frame_header", accepts_frame_header},
     {"graphdef", accepts_graphdef},
+    {"hello", accepts_hello},
     {"image", accepts_image},
     {"model_file", accepts_model_file},
     {"npy", accepts_npy},
