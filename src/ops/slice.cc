@@ -75,7 +75,8 @@ struct StridedLists {
 
 // cut_axis resolves entry i for one axis of x; gives false when the axis is shrunk away.
 template <class Fail>
-bool cut_axis(const StridedLists& lists, const Masks& masks, size_t i, int axis, const Shape& shape, Cut& cut, Fail fail) {
+bool cut_axis(const StridedLists& lists, const Masks& masks, size_t i, int axis, const Shape& shape, Cut& cut,
+              Fail fail) {
   const int64_t extent = shape[axis], stride = lists.strides[i];
   const bool shrinks = Masks::has(masks.shrink, i), forward = stride > 0;
   if (stride == 0) fail("a stride is 0");
@@ -147,7 +148,8 @@ Cut slice_cut(const Node& node, const Shape& shape, ConstantOf constant_of, Fail
 
 template <class ConstantOf, class Fail>
 Cut strided_cut(const Node& node, const Shape& shape, ConstantOf constant_of, Fail fail) {
-  const StridedLists lists{integers(constant_of(1)).values, integers(constant_of(2)).values, integers(constant_of(3)).values};
+  const StridedLists lists{integers(constant_of(1)).values, integers(constant_of(2)).values,
+                           integers(constant_of(3)).values};
   return resolve_strided(lists, masks_of(node), shape, fail);
 }
 
@@ -165,7 +167,8 @@ void infer(InferContext& context) {
   check_inputs(context, kStrided ? 4 : 1, kStrided ? 4 : 5);
   for (int i = 1; i < context.input_count(); ++i) context.ints(i);
   const auto fail = [&](const std::string& message) { context.fail(message); };
-  const Cut cut = cut_of<kStrided>(context.node(), context.shape(0), [&](int i) { return context.constant(i); }, fail);
+  const Cut cut = cut_of<kStrided>(
+      context.node(), context.shape(0), [&](int i) { return context.constant(i); }, fail);
   context.results = {cut.result};
 }
 

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <random>
 
@@ -231,7 +232,7 @@ TEST_P(LocalRuns, TheFirstErrorIsTheOneReported) {
   const SmallModel m = small_model(Ring::k32, 1);
   for (PartyId party : kAllParties) {
     LocalRunOptions options;
-    bool thrown = false;
+    std::atomic<bool> thrown = false;
     options.observe = [&](PartyId self, Phase) {
       StepObserver observer;
       if (self == party)
@@ -245,7 +246,7 @@ TEST_P(LocalRuns, TheFirstErrorIsTheOneReported) {
     const std::string error =
         error_of<UserError>([&] { run_local(GetParam(), m.b.program, m.constants, m.inputs, options); });
     EXPECT_EQ(error, thrown ? "the root cause" : "") << "party " << index_of(party);
-    EXPECT_EQ(thrown, GetParam() != "clear" || party == PartyId::kEvaluator) << "party " << index_of(party);
+    EXPECT_EQ(thrown.load(), GetParam() != "clear" || party == PartyId::kEvaluator) << "party " << index_of(party);
   }
 }
 
