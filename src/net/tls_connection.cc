@@ -290,6 +290,7 @@ void TlsConnection::Impl::pump() {
   if (done) return;
   if (shared.failed() && !failing) start_failing();
   bool more = read_turn();
+  can_receive.notify_one();
   more |= write_turn();
   close_when_drained();
   raw_sent = stream.raw_sent();
@@ -410,7 +411,6 @@ void TlsConnection::Impl::deliver() {
   if (closing) return;
   inbox_bytes += frame.bytes();
   inbox.push_back(std::move(frame));
-  can_receive.notify_one();
 }
 
 // write_turn returns whether there is more to write at once.
@@ -449,8 +449,9 @@ bool TlsConnection::Impl::fill_stage() {
     Frame frame = std::move(outbox.front());
     outbox.pop_front();
     outbox_bytes -= frame.bytes();
+    const bool resume = outbox_bytes <= bound() / 2;  // a sender that was full gets to send a while
     lock.unlock();
-    can_send.notify_one();
+    if (resume) can_send.notify_one();
     stage_frame(std::move(frame));
     lock.lock();
   }

@@ -90,6 +90,11 @@ class LowerContext {
   virtual Alignment align(std::vector<SlotId> slots) = 0;
   // add_constant emits x + c at x's scale; c has x's shape or its last dimension.
   virtual SlotId add_constant(SlotId x, const FloatTensor& c) = 0;
+  // With `bound`, of an inner value of the node: the sum's. A context without ranges need not know it.
+  virtual SlotId add_constant(SlotId x, const FloatTensor& c, double bound) {
+    static_cast<void>(bound);
+    return add_constant(x, c);
+  }
   // quantise gives round(value * 2^scale * divisor) for a slot's type.
   virtual int64_t quantise(double value, SlotId like) const = 0;
   virtual void set_result(SlotId slot, int output = 0) = 0;

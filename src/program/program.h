@@ -33,7 +33,8 @@ struct ConstantDecl {
 
 // SlotType: the type of the value a step produces. real value = integer * 2^-scale / divisor. The integer is known
 // modulo 2^modulus. bound is the largest magnitude of the real value the compiler allowed for (margin included);
-// a cleartext run checks it. divisor is 1 except behind sums that stand for averages.
+// a cleartext run checks it. divisor is 1 except behind sums that stand for averages. is_index marks what arg_max
+// gives: never negative, so never sign-extended, and nothing is computed with it.
 struct SlotType {
   Shape shape;
   Ring ring = Ring::k32;
@@ -42,6 +43,7 @@ struct SlotType {
   Bits modulus{32};
   int64_t divisor = 1;
   double bound = 0;
+  bool is_index = false;
   bool operator==(const SlotType&) const = default;
 };
 
@@ -191,7 +193,7 @@ using StepBody = std::variant<InputStep, LinearStep, ReluStep, ClipStep, LeakyRe
                               TransposeStep, PadStep, SliceStep, ConcatStep, OutputStep>;
 
 struct Step {
-  SlotId result{};    // for OutputStep: equal to x
+  SlotId result{};  // for OutputStep: equal to x
   StepBody body;
   SlotType type;      // of the result
   std::string layer;  // the model's node, for messages and per-layer tables
@@ -199,10 +201,10 @@ struct Step {
 };
 
 struct Program {
-  std::string model;     // name, public
-  std::string scheme;    // "calibrated on 2 samples, margin 2 bits" | "uncalibrated" | "guaranteed"
+  std::string model;   // name, public
+  std::string scheme;  // "calibrated on 2 samples, margin 2 bits" | "uncalibrated" | "guaranteed"
   Ring ring = Ring::k32;
-  uint32_t slots = 0;    // slot numbers are below this
+  uint32_t slots = 0;      // slot numbers are below this
   std::string preprocess;  // of image inputs, empty when none; the text of --preprocess
   int64_t parameters = 0;  // of the model, public
   std::vector<ConstantDecl> constants;
@@ -214,6 +216,10 @@ struct Program {
 // Throws BugError where operands do not fit (forms, moduli, shapes, scales, divisors): the rules of verify.
 SlotType infer_type(const StepBody& body, const std::vector<SlotType>& types,
                     const std::vector<ConstantDecl>& constants);
+// verify checks all rules of a program that may come from a file: every slot is defined before it is read (a slot may
+// be defined again later), types are what infer_type gives, sizes are bounded, names are unique. Throws UserError
+// that names the step.
+void verify(const Program& program);
 // operands lists the slots a step reads.
 std::vector<SlotId> operands(const StepBody& body);
 // name_of gives the step's word in the text form: "relu".

@@ -1,0 +1,141 @@
+#include "compile/measure_ranges.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "base/error.h"
+#include "compile/reference.h"
+#include "compile/uses.h"
+
+namespace treville {
+namespace {
+
+constexpr int kSyntheticRuns = 4;
+
+// batches cuts samples into images and regroups them to the shape of the model's input; the last batch is filled up
+// from the front.
+std::vector<FloatTensor> batches(const Graph& graph, const std::vector<FloatTensor>& samples) {
+  if (graph.inputs.size() != 1)
+    throw UserError("{}: calibration by samples needs a model with one input, found {}", graph.name,
+                    graph.inputs.size());
+  const Value& input = graph.value(graph.inputs[0]);
+  const Shape& shape = *input.shape;
+  const int64_t count = shape.rank() > 0 ? shape[0] : 1;
+  const auto image = static_cast<size_t>(shape.elements() / std::max<int64_t>(count, 1));
+  const std::vector<int64_t> image_dims(shape.dims().begin() + (shape.rank() > 0), shape.dims().end());
+  std::vector<float> all;
+  for (const FloatTensor& sample : samples) {
+    std::vector<int64_t> dims = sample.shape.dims();
+    if (dims.size() == image_dims.size() + 1) dims.erase(dims.begin());
+    if (dims != image_dims)
+      throw UserError("calibration sample for input {}: expected shape {} with any leading dimension, found {}",
+                      input.name, to_string(shape), to_string(sample.shape));
+    all.insert(all.end(), sample.values.begin(), sample.values.end());
+  }
+  const size_t images = all.size() / std::max<size_t>(image, 1);
+  std::vector<FloatTensor> result;
+  for (size_t first = 0; first < images; first += static_cast<size_t>(count)) {
+    FloatTensor batch(shape);
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i)
+      std::copy_n(all.begin() + static_cast<std::ptrdiff_t>((first + i) % images * image), image,
+                  batch.values.begin() + static_cast<std::ptrdiff_t>(i * image));
+    result.push_back(std::move(batch));
+  }
+  return result;
+}
+
+// Statistics of all runs, by value.
+struct Statistics {
+  std::vector<double> largest, squares, count;
+  explicit Statistics(size_t values) : largest(values), squares(values), count(values) {}
+};
+
+void measure_run(const Graph& graph, const std::vector<FloatTensor>& inputs, Statistics& statistics) {
+  float_run(graph, inputs, [&](ValueId id, const Constant& constant) {
+    const FloatTensor* tensor = std::get_if<FloatTensor>(&constant);
+    if (tensor == nullptr) return;
+    double largest = 0, squares = 0;
+    for (float value : tensor->values) {
+      if (!std::isfinite(value))
+        throw UserError("{}: value {} of a calibration run is not finite. Check the sample's preprocessing.",
+                        graph.name, graph.value(id).name);
+      largest = std::max(largest, std::abs(static_cast<double>(value)));
+      squares += static_cast<double>(value) * value;
+    }
+    const size_t i = index_of(id);
+    statistics.largest[i] = std::max(statistics.largest[i], largest);
+    statistics.squares[i] += squares;
+    statistics.count[i] += static_cast<double>(tensor->values.size());
+  });
+}
+
+Statistics measure_samples(const Graph& graph, const std::vector<FloatTensor>& samples) {
+  Statistics statistics(graph.value_count());
+  for (const FloatTensor& batch : batches(graph, samples)) measure_run(graph, {batch}, statistics);
+  return statistics;
+}
+
+Statistics measure_synthetic(const Graph& graph, Interval interval) {
+  Statistics statistics(graph.value_count());
+  std::mt19937 generator(1);
+  std::uniform_real_distribution<float> uniform(static_cast<float>(interval.low), static_cast<float>(interval.high));
+  for (int run = 0; run < kSyntheticRuns; ++run) {
+    std::vector<FloatTensor> inputs;
+    for (ValueId input : graph.inputs) {
+      inputs.emplace_back(*graph.value(input).shape);
+      for (float& value : inputs.back().values) value = uniform(generator);
+    }
+    measure_run(graph, inputs, statistics);
+  }
+  return statistics;
+}
+
+Interval interval_of(const FloatTensor& constant) {
+  if (constant.values.empty()) return {};
+  const auto [low, high] = std::minmax_element(constant.values.begin(), constant.values.end());
+  return {*low, *high};
+}
+
+// prove_bounds walks the graph with interval arithmetic.
+std::vector<double> prove_bounds(const Graph& graph, Interval input_range) {
+  std::vector<Interval> known(graph.value_count());
+  for (size_t i = 0; i < known.size(); ++i)
+    if (const FloatTensor* constant = float_constant(graph, ValueId(i))) known[i] = interval_of(*constant);
+  for (ValueId input : graph.inputs) known[index_of(input)] = input_range;
+  for (const Node& node : graph.nodes) {
+    if (!is_float(graph, node.outputs[0])) continue;
+    const OpDef* op = find_op(node.op);
+    if (op == nullptr || op->range == nullptr)
+      throw UserError("{}: node \"{}\" ({}) has no interval rule, so ranges cannot be guaranteed. Calibrate instead.",
+                      graph.name, node.name, node.op);
+    RangeContext context{graph, node, {}};
+    for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
+    known[index_of(node.outputs[0])] = op->range(context);
+  }
+  std::vector<double> bounds;
+  for (const Interval& interval : known) bounds.push_back(interval.magnitude());
+  return bounds;
+}
+
+}  // namespace
+
+std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions& options) {
+  const bool has_samples = !options.calibration.empty() && options.ranges != Ranges::kSynthetic;
+  const Statistics statistics = has_samples ? measure_samples(graph, options.calibration)
+                                            : measure_synthetic(graph, options.input_range);
+  const bool is_proved = options.ranges == Ranges::kGuaranteed;
+  const std::vector<double> proved = is_proved ? prove_bounds(graph, options.input_range) : std::vector<double>{};
+  const double margin = std::exp2(is_calibrated(options) ? options.margin_bits : options.synthetic_margin_bits);
+  std::vector<ValueRange> ranges(graph.value_count());
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    // An input interval that the user declared is not stretched: larger inputs are refused.
+    ranges[i].bound = is_proved ? proved[i] : statistics.largest[i] * margin;
+    ranges[i].rms = statistics.count[i] > 0 ? std::sqrt(statistics.squares[i] / statistics.count[i]) : 0;
+  }
+  if (!has_samples)
+    for (ValueId input : graph.inputs) ranges[index_of(input)].bound = options.input_range.magnitude();
+  return ranges;
+}
+
+}  // namespace treville

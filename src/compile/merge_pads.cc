@@ -1,0 +1,66 @@
+#include "compile/merge_pads.h"
+
+#include <algorithm>
+
+#include "compile/uses.h"
+
+namespace treville {
+namespace {
+
+// spatial_pads returns top, left, bottom, right of a Pad node that adds zeros to height and width only.
+std::optional<std::vector<int64_t>> spatial_pads(const Graph& graph, const Node& pad) {
+  const auto pads = list_of(graph, pad, "pads", 1);
+  if (!pads || pads->size() != 8 || pad.inputs.size() > 2) return {};
+  if (pad.get_float("value", 0) != 0 || pad.get_string("mode", "constant") != "constant") return {};
+  if (std::any_of(pads->begin(), pads->end(), [](int64_t p) { return p < 0; })) return {};
+  if ((*pads)[0] != 0 || (*pads)[3] != 0 || (*pads)[4] != 0 || (*pads)[7] != 0) return {};
+  return std::vector<int64_t>{(*pads)[1], (*pads)[2], (*pads)[5], (*pads)[6]};
+}
+
+bool is_non_negative(const Graph& graph, ValueId value, const Uses& uses) {
+  const int producer = uses.producer(value);
+  if (producer < 0) return false;
+  const Node& node = graph.nodes[static_cast<size_t>(producer)];
+  return node.op == "Relu" || (node.op == "Clip" && node.has("min") && node.get_float("min", -1) >= 0);
+}
+
+// takes_pads: every window of the reader still holds an element that is not padding, and it may pad with zeros.
+bool takes_pads(const Graph& graph, const Node& reader, const Node& pad, const std::vector<int64_t>& pads,
+                const Uses& uses) {
+  if (reader.get_string("layout", "NHWC") != "NHWC" || reader.inputs[0] != pad.outputs[0]) return false;
+  if (reader.op == "Conv") return true;
+  if (reader.op != "MaxPool" || !is_non_negative(graph, pad.inputs[0], uses)) return false;
+  const auto kernel = reader.get_ints("kernel"), old = reader.get_ints("pads", {0, 0, 0, 0});
+  const auto dilations = reader.get_ints("dilations", {1, 1});
+  if (dilations[0] != 1 || dilations[1] != 1) return false;
+  for (size_t side = 0; side < 4; ++side)
+    if (pads[side] + std::max<int64_t>(old[side], 0) >= kernel[side % 2]) return false;
+  return true;
+}
+
+bool merge_one(Graph& graph) {
+  const Uses uses(graph);
+  for (Node& reader : graph.nodes) {
+    if (reader.op != "Conv" && reader.op != "MaxPool") continue;
+    const int producer = uses.producer(reader.inputs[0]);
+    if (producer < 0 || graph.nodes[static_cast<size_t>(producer)].op != "Pad") continue;
+    const Node& pad = graph.nodes[static_cast<size_t>(producer)];
+    const auto pads = spatial_pads(graph, pad);
+    if (!pads || uses.count(pad.outputs[0]) != 1 || !takes_pads(graph, reader, pad, *pads, uses)) continue;
+    auto sum = reader.get_ints("pads", {0, 0, 0, 0});
+    for (size_t side = 0; side < 4; ++side) sum[side] += (*pads)[side];
+    reader.attributes["pads"] = sum;
+    reader.attributes["auto_pad"] = std::string("explicit");
+    reader.inputs[0] = pad.inputs[0];
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void merge_pads(Graph& graph) {
+  while (merge_one(graph)) graph.remove_dead();
+}
+
+}  // namespace treville

@@ -1,0 +1,214 @@
+#include "compile/plan_fixed_point.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "compile/uses.h"
+
+namespace treville {
+namespace {
+
+// A value must be resolved to 1/16 of its typical size, or 2^-kFewestBits of its bound when that is all that is known.
+constexpr int kTypicalBits = 4;
+constexpr int kFewestBits = 12;
+constexpr int kUnlimited = 1000;
+
+double rms_of(const FloatTensor& tensor) {
+  double squares = 0;
+  for (float value : tensor.values) squares += static_cast<double>(value) * value;
+  return std::sqrt(squares / static_cast<double>(std::max<size_t>(tensor.values.size(), 1)));
+}
+
+// weight_rms is the typical size of the constants a linear node multiplies with.
+double weight_rms(const Graph& graph, const Node& node) {
+  if (node.op == "BatchNorm") {
+    const FloatTensor* factor = float_constant(graph, node.inputs[1]);
+    const FloatTensor* variance = float_constant(graph, node.inputs[4]);
+    if (!factor || !variance) return 1;
+    FloatTensor scaled = *factor;
+    const double epsilon = node.get_float("epsilon", 1e-5);
+    for (size_t c = 0; c < scaled.values.size(); ++c)
+      scaled.values[c] = static_cast<float>(scaled.values[c] / std::sqrt(variance->values[c] + epsilon));
+    return rms_of(scaled);
+  }
+  const size_t side = node.op != "Conv" && graph.constant(node.inputs[0]) ? 0 : 1;
+  const FloatTensor* weight = float_constant(graph, node.inputs[side]);
+  if (!weight) return 1;
+  const double rms = rms_of(*weight);
+  return node.op == "Div" && rms > 0 ? 1 / rms : rms;
+}
+
+// Planner fills the plan from the outputs backwards, when all readers of a value are known.
+class Planner {
+ public:
+  Planner(const Graph& graph, const std::vector<ValueRange>& ranges, Ring ring, Bits k_max)
+      : graph_(graph), width_(bits_of(ring).value()), wants_(graph.value_count()) {
+    plan_.ring = ring;
+    plan_.k_max = k_max;
+    plan_.values.resize(graph.value_count());
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      plan_.values[i].range = ranges[i];
+      plan_.values[i].limit = kUnlimited;
+    }
+  }
+
+  FixedPointPlan run() {
+    for (ValueId output : graph_.outputs) limit(output, room(output, 0));
+    for (size_t i = graph_.nodes.size(); i-- > 0;) limit_inputs(graph_.nodes[i]);
+    for (ValueId output : graph_.outputs) wants_[index_of(output)].push_back(of(output).limit);
+    for (size_t i = graph_.nodes.size(); i-- > 0;) {
+      const Node& node = graph_.nodes[i];
+      decide(node.outputs[0], &node);
+      ask_inputs(node);
+    }
+    for (ValueId input : graph_.inputs) decide(input, nullptr);
+    check_resolution();
+    return std::move(plan_);
+  }
+
+ private:
+  ValuePlan& of(ValueId id) { return plan_.values[index_of(id)]; }
+  bool is_secret(ValueId id) const { return is_float(graph_, id) && !graph_.constant(id); }
+
+  // room is the largest scale at which a value fits the ring with `extra` bits to spare.
+  int room(ValueId id, int extra) { return width_ - 1 - extra - magnitude_bits(of(id).range.bound); }
+  void limit(ValueId id, int scale) { of(id).limit = std::min(of(id).limit, scale); }
+
+  void limit_inputs(const Node& node) {
+    const ValueId result = node.outputs[0];
+    for (ValueId input : node.inputs) {
+      if (!is_secret(input)) continue;
+      if (node.op == "Softmax") {  // computed by the recipient of its input
+        limit(input, room(input, 0));
+        continue;
+      }
+      switch (role_of(graph_, node)) {
+        case Role::kActivation:
+          limit(input, room(input, 0));
+          break;
+        case Role::kMaximum:
+          limit(input, room(input, 1));
+          break;
+        case Role::kLinear:
+          limit(input, room(input, 1));  // what is not masked is rescaled first
+          of(input).wants_mask = true;
+          break;
+        case Role::kLocal:
+          limit(input, of(result).limit - static_cast<int>(std::ceil(std::log2(averaged(graph_, node)))));
+          of(input).wants_mask = of(input).wants_mask || of(result).wants_mask;
+          break;
+      }
+    }
+  }
+
+  // decide settles the scale of a value from what its readers asked for.
+  void decide(ValueId id, const Node* producer) {
+    const std::vector<double>& wants = wants_[index_of(id)];
+    ValuePlan& value = of(id);
+    if (!is_secret(id)) return;
+    double scale = wants.empty() ? value.limit
+                                 : std::accumulate(wants.begin(), wants.end(), 0.0) / static_cast<double>(wants.size());
+    scale = std::min<double>(scale, value.limit);
+    if (producer != nullptr) scale = std::min<double>(scale, plan_.k_max.value() - 1 - opened_bits(*producer));
+    value.scale = static_cast<int>(std::floor(scale + 0.5));
+  }
+
+  // opened_bits: the integer bits of the value that a node opens, or of its result when it opens nothing.
+  int opened_bits(const Node& node) {
+    const Role role = role_of(graph_, node);
+    const bool opens = role == Role::kActivation || role == Role::kMaximum;
+    int bits = magnitude_bits(of(opens ? node.inputs[0] : node.outputs[0]).range.bound);
+    if (node.op == "Clip") bits = magnitude_bits(of(node.inputs[0]).range.bound + node.get_float("max", 0));
+    return bits;
+  }
+
+  // ask_inputs passes on what a node would like its operands to have.
+  void ask_inputs(const Node& node) {
+    const ValueId result = node.outputs[0];
+    for (ValueId input : node.inputs) {
+      if (!is_secret(input)) continue;
+      double want = is_secret(result) ? of(result).scale : kUnlimited;
+      if (role_of(graph_, node) == Role::kLinear) {
+        want = balanced(input, result, weight_rms(graph_, node));
+      } else {
+        // The errors of averaged elements partly cancel, while their sum takes bits from the weights that follow.
+        want -= 0.75 * std::log2(averaged(graph_, node));
+      }
+      wants_[index_of(input)].push_back(want);
+    }
+  }
+
+  // balanced is the scale s of x at which the rounding of x (2^-s, times the weights) and of the weights (2^-(T-s),
+  // times x) contribute alike to a result of scale T.
+  double balanced(ValueId x, ValueId y, double weight) {
+    const double typical = of(x).range.rms > 0 ? of(x).range.rms : of(x).range.bound / 8;
+    if (typical <= 0 || weight <= 0) return of(y).limit / 2.0;
+    return (of(y).limit + std::log2(weight / typical) + 0.5) / 2;
+  }
+
+  void check_resolution() {
+    for (ValueId input : graph_.inputs) check_resolution(input, "input " + graph_.value(input).name);
+    for (const Node& node : graph_.nodes)
+      if (node.op != "Softmax") check_resolution(node.outputs[0], fmt::format("node \"{}\" ({})", node.name, node.op));
+  }
+
+  void check_resolution(ValueId id, const std::string& where) {
+    const ValuePlan& value = of(id);
+    if (!is_secret(id) || value.range.bound <= 0) return;
+    const int smallest = value.range.rms > 0
+                             ? static_cast<int>(std::ceil(kTypicalBits - std::log2(value.range.rms)))
+                             : kFewestBits - magnitude_bits(value.range.bound);
+    const int needed = std::max(0, smallest);
+    const int available = std::min(value.scale, value.limit);
+    if (available >= needed) return;
+    throw UserError(
+        "{}: {}: its range needs {} integer bits and at least {} fraction bits, but only {} are left in the {}-bit ring "
+        "with k = {}: {} bits are missing. {}",
+        graph_.name, where, magnitude_bits(value.range.bound), needed, available, width_, plan_.k_max.value(),
+        needed - available,
+        width_ == 32 ? "Use the 64-bit ring, or calibrate with representative samples."
+                     : "Calibrate with representative samples instead of bounding every value.");
+  }
+
+  const Graph& graph_;
+  const int width_;
+  FixedPointPlan plan_;
+  std::vector<std::vector<double>> wants_;
+};
+
+}  // namespace
+
+int magnitude_bits(double bound) {
+  if (bound <= 0) return -kUnlimited / 20;
+  return static_cast<int>(std::ceil(std::log2(bound * (1 + 1.0 / 64))));
+}
+
+int width_bits(double bound, int scale) {
+  const double largest = std::ceil(std::ldexp(bound, scale)) + 2;
+  return static_cast<int>(std::ceil(std::log2(largest))) + 1;
+}
+
+Role role_of(const Graph& graph, const Node& node) {
+  if (node.op == "Conv" || node.op == "MatMul" || node.op == "BatchNorm") return Role::kLinear;
+  if (node.op == "Mul" || node.op == "Div") {
+    const bool has_constant = graph.constant(node.inputs[0]) || graph.constant(node.inputs[1]);
+    return has_constant ? Role::kLinear : Role::kLocal;
+  }
+  if (node.op == "Relu" || node.op == "Clip" || node.op == "LeakyRelu") return Role::kActivation;
+  if (node.op == "MaxPool" || node.op == "ArgMax") return Role::kMaximum;
+  return Role::kLocal;
+}
+
+int64_t averaged(const Graph& graph, const Node& node) {
+  if (node.op == "AveragePool") {
+    const std::vector<int64_t> kernel = node.get_ints("kernel");
+    return std::accumulate(kernel.begin(), kernel.end(), int64_t{1}, std::multiplies<>());
+  }
+  if (node.op != "ReduceMean") return 1;
+  const int64_t before = graph.value(node.inputs[0]).shape->elements();
+  return std::max<int64_t>(before / std::max<int64_t>(graph.value(node.outputs[0]).shape->elements(), 1), 1);
+}
+
+}  // namespace treville

@@ -1,0 +1,32 @@
+// What lowerings share: reshapes that vanish when there is nothing to do, constants, picking elements along an axis,
+// and room in the ring for sums.
+#pragma once
+
+#include "ops/common.h"
+#include "ops/op.h"
+
+namespace treville::ops {
+
+// float_constant is the plain operand or null.
+const FloatTensor* float_constant(LowerContext& context, int input);
+// require_secret fails when the operand is a constant.
+SlotId require_secret(LowerContext& context, int input);
+// reshape gives x another shape, at no step when it has it.
+SlotId reshape(LowerContext& context, SlotId x, const Shape& shape);
+// finish makes x, reshaped to the node's output, the node's result.
+void finish(LowerContext& context, SlotId x);
+// scale_channels multiplies consecutive runs of x's elements by a vector (over the last axis, over an image, over all)
+// and adds a bias of the vector's extent when it is not null. The result has x's shape.
+SlotId scale_channels(LowerContext& context, SlotId x, const FloatTensor& factor, const FloatTensor* bias);
+// pick takes indices along an axis: one slice where they are a progression, else slices side by side.
+SlotId pick(LowerContext& context, SlotId x, int axis, const Ints& indices);
+// with_room rescales x first when a sum of `count` of its elements would not fit its modulus.
+SlotId with_room(LowerContext& context, SlotId x, int64_t count);
+// is_graph_output tells whether the node's result is revealed.
+bool is_graph_output(const LowerContext& context);
+// integer_bits is the number of bits of the largest |integer| of a slot's type: |real| * 2^scale * divisor < 2^bits.
+int integer_bits(const SlotType& type);
+// pass_through is the lowering of what changes nothing but the shape.
+void pass_through(LowerContext& context);
+
+}  // namespace treville::ops

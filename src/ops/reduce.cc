@@ -1,0 +1,103 @@
+// ReduceMean and ReduceSum over any axes; global average pooling is the mean over the spatial axes.
+#include <algorithm>
+#include <numeric>
+
+#include "ops/lowering.h"
+#include "ops/ops.h"
+
+namespace treville::ops {
+namespace {
+
+// reduced_axes gives the axes in order; none means all.
+Ints reduced_axes(const Node& node, const Constant* constant, const Shape& shape) {
+  Ints axes = list_of(node, "axes", constant).value_or(Ints{});
+  if (axes.empty()) {
+    axes.resize(shape.dims().size());
+    std::iota(axes.begin(), axes.end(), 0);
+  }
+  for (int64_t& axis : axes) axis = normal_axis(axis, shape.rank()).value_or(-1);
+  std::sort(axes.begin(), axes.end());
+  return axes;
+}
+
+Shape kept_shape(const Shape& shape, const Ints& axes) {
+  Shape kept = shape;
+  for (int64_t axis : axes) kept[static_cast<int>(axis)] = 1;
+  return kept;
+}
+
+int64_t reduced_count(const Shape& shape, const Ints& axes) {
+  int64_t count = 1;
+  for (int64_t axis : axes) count *= shape[static_cast<int>(axis)];
+  return count;
+}
+
+template <bool kMean>
+void infer(InferContext& context) {
+  check_inputs(context, 1, 2);
+  const Shape& shape = context.shape(0);
+  const Constant* given_axes = context.constant(1);
+  if (context.input_count() > 1) context.ints(1);
+  for (int64_t axis : list_of(context.node(), "axes", given_axes).value_or(Ints{})) axis_of(context, axis, shape);
+  const Ints axes = reduced_axes(context.node(), given_axes, shape);
+  if (std::adjacent_find(axes.begin(), axes.end()) != axes.end()) context.fail("an axis is named twice");
+  if (kMean && reduced_count(shape, axes) == 0) context.fail(fmt::format("the mean of no elements, of {}", to_string(shape)));
+  if (context.node().get_int("keepdims", 1) != 0) {
+    context.results = {kept_shape(shape, axes)};
+    return;
+  }
+  Ints dims;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (!std::binary_search(axes.begin(), axes.end(), axis)) dims.push_back(shape[axis]);
+  context.results = {Shape(dims)};
+}
+
+template <bool kMean>
+std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inputs) {
+  return of_either(inputs[0], [&](const auto& x) {
+    using Tensor = std::decay_t<decltype(x)>;
+    using Number = typename decltype(x.values)::value_type;
+    constexpr bool kIsFloat = std::is_same_v<Number, float>;
+    const Ints axes = reduced_axes(node, given(inputs, 1), x.shape);
+    const Shape kept = kept_shape(x.shape, axes);
+    std::vector<std::conditional_t<kIsFloat, double, uint64_t>> sums(static_cast<size_t>(kept.elements()), 0);
+    using Sum = typename decltype(sums)::value_type;
+    walk(x.shape, 0, broadcast_strides(kept, x.shape), [&](size_t from, size_t to) { sums[to] += static_cast<Sum>(x.values[from]); });
+    const int64_t count = kMean ? reduced_count(x.shape, axes) : 1;
+    Tensor y(output_shape(graph, node));
+    for (size_t i = 0; i < sums.size(); ++i) {
+      if constexpr (kIsFloat) {
+        y.values[i] = static_cast<float>(sums[i] / static_cast<double>(count));
+      } else {
+        y.values[i] = static_cast<int64_t>(sums[i]) / count;
+      }
+    }
+    return y;
+  });
+}
+
+Interval range_sum(const RangeContext& context) {
+  const Shape& shape = input_shape(context.graph, context.node, 0);
+  const Constant* axes = context.inputs.size() > 1 ? context.constant(1) : nullptr;
+  const auto count = static_cast<double>(reduced_count(shape, reduced_axes(context.node, axes, shape)));
+  return times(context.inputs[0], {count, count});
+}
+
+template <bool kMean>
+void lower(LowerContext& context) {
+  const Shape& shape = context.input_shape(0);
+  const Constant* given_axes = context.node().inputs.size() > 1 ? context.constant(1) : nullptr;
+  const Ints axes = reduced_axes(context.node(), given_axes, shape);
+  const int64_t count = reduced_count(shape, axes);
+  const SlotId x = require_secret(context, 0);
+  if (count == 1) return finish(context, x);
+  const SlotId summed = context.emit(SumAxesStep{with_room(context, x, count), axes, kMean ? count : 1});
+  finish(context, summed);
+}
+
+}  // namespace
+
+constinit const OpDef kReduceMean{"ReduceMean", infer<true>, evaluate<true>, same_range, lower<true>};
+constinit const OpDef kReduceSum{"ReduceSum", infer<false>, evaluate<false>, range_sum, lower<false>};
+
+}  // namespace treville::ops

@@ -1,0 +1,48 @@
+// Transpose permutes axes: dimension i of the result is dimension perm[i] of x; without perm they are reversed.
+#include <algorithm>
+#include <numeric>
+
+#include "ops/lowering.h"
+#include "ops/ops.h"
+
+namespace treville::ops {
+namespace {
+
+Ints permutation_of(const Node& node, const Constant* constant, int rank) {
+  Ints reversed(static_cast<size_t>(rank));
+  std::iota(reversed.rbegin(), reversed.rend(), 0);
+  return list_of(node, "perm", constant).value_or(reversed);
+}
+
+void infer(InferContext& context) {
+  check_inputs(context, 1, 2);
+  if (context.input_count() > 1) context.ints(1);
+  const Shape& shape = context.shape(0);
+  Ints permutation = permutation_of(context.node(), context.constant(1), shape.rank());
+  Ints sorted = permutation, all(shape.dims().size());
+  std::iota(all.begin(), all.end(), 0);
+  std::sort(sorted.begin(), sorted.end());
+  if (sorted != all)
+    context.fail(fmt::format("perm {} does not permute the axes of {}", to_string(Shape(permutation)), to_string(shape)));
+  context.results = {permuted(shape, permutation)};
+}
+
+std::vector<Constant> evaluate(const Graph&, const Node& node, Inputs inputs) {
+  return of_either(inputs[0], [&](const auto& x) {
+    return ops::transpose(x, permutation_of(node, given(inputs, 1), x.shape.rank()));
+  });
+}
+
+void lower(LowerContext& context) {
+  const SlotId x = require_secret(context, 0);
+  const Constant* constant = context.node().inputs.size() > 1 ? context.constant(1) : nullptr;
+  const Ints permutation = permutation_of(context.node(), constant, context.type(x).shape.rank());
+  if (std::is_sorted(permutation.begin(), permutation.end())) return context.set_result(x);
+  context.set_result(context.emit(TransposeStep{x, permutation}));
+}
+
+}  // namespace
+
+constinit const OpDef kTranspose{"Transpose", infer, evaluate, same_range, lower};
+
+}  // namespace treville::ops

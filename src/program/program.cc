@@ -1,0 +1,179 @@
+#include "program/program.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/error.h"
+#include "program/rules.h"
+
+namespace treville {
+namespace {
+
+constexpr size_t kMaxNameBytes = 1024;
+constexpr uint32_t kMaxSlots = 1u << 20;
+
+// Operands lists what each step reads.
+struct Operands {
+  std::vector<SlotId> operator()(const InputStep&) const { return {}; }
+  std::vector<SlotId> operator()(const LinearStep& s) const {
+    std::vector<SlotId> slots;
+    for (const LinearTerm& term : s.terms) slots.push_back(term.x);
+    return slots;
+  }
+  std::vector<SlotId> operator()(const AddStep& s) const { return {s.a, s.b}; }
+  std::vector<SlotId> operator()(const ConcatStep& s) const { return s.parts; }
+  template <class Unary>
+  std::vector<SlotId> operator()(const Unary& s) const {
+    return {s.x};
+  }
+};
+
+struct Names {
+  const char* operator()(const InputStep&) const { return "input"; }
+  const char* operator()(const LinearStep&) const { return "linear"; }
+  const char* operator()(const ReluStep&) const { return "relu"; }
+  const char* operator()(const ClipStep&) const { return "clip"; }
+  const char* operator()(const LeakyReluStep&) const { return "leaky_relu"; }
+  const char* operator()(const MaxPoolStep&) const { return "max_pool"; }
+  const char* operator()(const RescaleStep&) const { return "rescale"; }
+  const char* operator()(const ArgMaxStep&) const { return "arg_max"; }
+  const char* operator()(const AddStep& s) const { return s.subtract ? "subtract" : "add"; }
+  const char* operator()(const AddConstantStep&) const { return "add_constant"; }
+  const char* operator()(const ScaleStep&) const { return "scale"; }
+  const char* operator()(const SumPoolStep&) const { return "sum_pool"; }
+  const char* operator()(const SumAxesStep&) const { return "sum_axes"; }
+  const char* operator()(const ReshapeStep&) const { return "reshape"; }
+  const char* operator()(const TransposeStep&) const { return "transpose"; }
+  const char* operator()(const PadStep&) const { return "pad"; }
+  const char* operator()(const SliceStep&) const { return "slice"; }
+  const char* operator()(const ConcatStep&) const { return "concat"; }
+  const char* operator()(const OutputStep&) const { return "output"; }
+};
+
+template <class... Args>
+void require(bool holds, fmt::format_string<Args...> format, Args&&... args) {
+  if (!holds) throw RuleViolation{fmt::format(format, std::forward<Args>(args)...)};
+}
+
+void check_name(const std::string& name, const char* what) {
+  require(name.size() <= kMaxNameBytes, "{} has {} bytes, at most {} are supported", what, name.size(), kMaxNameBytes);
+}
+
+bool is_word(const std::string& name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '.' || c == '/' || c == '-' || c == ':';
+  });
+}
+
+void check_header(const Program& program) {
+  check_name(program.model, "the model's name");
+  check_name(program.scheme, "the scheme");
+  check_name(program.preprocess, "the preprocessing");
+  require(program.parameters >= 0, "the number of parameters is negative");
+  require(program.slots <= kMaxSlots, "{} slots, at most {} are supported", program.slots, kMaxSlots);
+}
+
+void check_constants(const Program& program) {
+  std::set<std::string> names;
+  for (const ConstantDecl& constant : program.constants) {
+    check_name(constant.name, "a constant's name");
+    require(is_word(constant.name), "a constant's name must be one word of letters, digits and _ . / - :");
+    require(names.insert(constant.name).second, "constant {} is declared twice", constant.name);
+    try {
+      check_constant(constant);
+    } catch (const RuleViolation& broken) {
+      throw RuleViolation{fmt::format("constant {}: {}", constant.name, broken.message)};
+    }
+  }
+}
+
+std::string describe(const SlotType& type) {
+  return fmt::format("{} scale={} ring={} {} mod={} div={}{}", to_string(type.shape), type.scale, bits_of(type.ring),
+                     type.form == Form::kMasked ? "masked" : "additive", type.modulus, type.divisor,
+                     type.is_index ? " index" : "");
+}
+
+// StepChecker walks the steps with what every slot holds.
+class StepChecker {
+ public:
+  explicit StepChecker(const Program& program)
+      : program_(program), types_(program.slots), defined_(program.slots, false) {}
+
+  void check(const Step& step) {
+    check_name(step.layer, "the layer's name");
+    require(index_of(step.result) < program_.slots, "its result %{} is not below the {} slots", index_of(step.result),
+            program_.slots);
+    for (SlotId slot : operands(step.body)) {
+      require(index_of(slot) < program_.slots, "it reads %{}, not below the {} slots", index_of(slot), program_.slots);
+      require(defined_[index_of(slot)], "it reads %{}, which no earlier step defines", index_of(slot));
+    }
+    SlotType type = type_by_rules(step.body, types_, program_.constants);
+    require(std::isfinite(step.type.bound) && step.type.bound >= 0, "its bound is not a finite number >= 0");
+    if (const auto* output = std::get_if<OutputStep>(&step.body)) {
+      check_output(step, *output);
+    } else {
+      type.bound = step.type.bound;
+    }
+    if (const auto* input = std::get_if<InputStep>(&step.body)) {
+      check_name(input->name, "the input's name");
+      require(inputs_.insert(input->name).second, "input \"{}\" comes twice", input->name);
+    }
+    require(type == step.type, "its type is {}, expected {}", describe(step.type), describe(type));
+    types_[index_of(step.result)] = std::move(type);
+    defined_[index_of(step.result)] = true;
+  }
+
+  void finish() const { require(!outputs_.empty(), "the program has no output"); }
+
+ private:
+  void check_output(const Step& step, const OutputStep& output) {
+    require(step.result == output.x, "the result of an output is what it reads");
+    check_name(output.name, "the output's name");
+    require(outputs_.insert(output.name).second, "output \"{}\" comes twice", output.name);
+  }
+
+  const Program& program_;
+  std::vector<SlotType> types_;
+  std::vector<bool> defined_;
+  std::set<std::string> inputs_, outputs_;
+};
+
+}  // namespace
+
+SlotType infer_type(const StepBody& body, const std::vector<SlotType>& types,
+                    const std::vector<ConstantDecl>& constants) {
+  try {
+    return type_by_rules(body, types, constants);
+  } catch (const RuleViolation& broken) {
+    CHECK(false, "{}: {}", name_of(body), broken.message);
+    throw;
+  }
+}
+
+std::vector<SlotId> operands(const StepBody& body) { return std::visit(Operands{}, body); }
+
+const char* name_of(const StepBody& body) { return std::visit(Names{}, body); }
+
+void verify(const Program& program) {
+  std::string where = "program";
+  try {
+    check_header(program);
+    check_constants(program);
+    StepChecker checker(program);
+    for (size_t i = 0; i < program.steps.size(); ++i) {
+      const Step& step = program.steps[i];
+      where = fmt::format("program, step {} (%{} = {}, layer \"{}\")", i, index_of(step.result), name_of(step.body),
+                          step.layer);
+      checker.check(step);
+    }
+    where = "program";
+    checker.finish();
+  } catch (const RuleViolation& broken) {
+    throw UserError("{}: {}. Compile the model again.", where, broken.message);
+  }
+}
+
+}  // namespace treville

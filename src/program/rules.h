@@ -1,0 +1,31 @@
+// The rules of a step: what its operands must be, and the type of its result that follows. infer_type turns a broken
+// rule into a bug of the compiler, verify into an error of the file it came from.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "program/program.h"
+
+namespace treville {
+
+// RuleViolation says which rule a step breaks, without saying where.
+struct RuleViolation {
+  std::string message;
+};
+
+// Limits of what a program may declare: they keep every product of extents far from overflow, and the blocks of a
+// tensor countable in a message tag.
+inline constexpr int kMaxRank = 16;
+inline constexpr int64_t kMaxElements = int64_t{1} << 31;
+inline constexpr int64_t kMaxWindow = int64_t{1} << 20;  // extents of kernels, strides, dilations, pads
+inline constexpr int kMaxScale = 160;                    // magnitude of a scale
+
+// type_by_rules returns the type of the result (bound 0, but for an output: its operand's); throws RuleViolation.
+// Operands must be below types.size().
+SlotType type_by_rules(const StepBody& body, const std::vector<SlotType>& types,
+                       const std::vector<ConstantDecl>& constants);
+void check_shape(const Shape& shape);
+void check_constant(const ConstantDecl& constant);
+
+}  // namespace treville
