@@ -37,9 +37,8 @@ std::string print_plan(const Graph& graph, const FixedPointPlan& plan) {
   std::string text;
   const auto line = [&](ValueId id) {
     const ValuePlan& value = plan.of(id);
-    text += fmt::format("{:<40} bound={:.6g} rms={:.4g} scale={} limit={}{}\n", graph.value(id).name,
-                        value.range.bound, value.range.rms, value.scale, value.limit,
-                        value.wants_mask ? " masked" : "");
+    text += fmt::format("{:<40} bound={:.6g} rms={:.4g} scale={} limit={}{}\n", graph.value(id).name, value.range.bound,
+                        value.range.rms, value.scale, value.limit, value.wants_mask ? " masked" : "");
   };
   for (ValueId input : graph.inputs) line(input);
   for (const Node& node : graph.nodes) line(node.outputs[0]);

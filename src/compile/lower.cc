@@ -79,7 +79,11 @@ int effective(const SlotType& type) { return type.scale.value() + log2_of(type.d
 class Lowering final : public LowerContext {
  public:
   Lowering(const Graph& graph, const FixedPointPlan& plan, const CompileOptions& options)
-      : graph_(graph), plan_(plan), options_(options), emitter_(plan.ring), uses_(graph),
+      : graph_(graph),
+        plan_(plan),
+        options_(options),
+        emitter_(plan.ring),
+        uses_(graph),
         width_(bits_of(plan.ring).value()) {}
 
   Lowered run(const std::vector<std::string>& output_names) {
@@ -170,9 +174,9 @@ class Lowering final : public LowerContext {
   const int width_;
   const Node* node_ = nullptr;
   std::map<ValueId, SlotId> slots_;
-  std::map<SlotId, int> wanted_scale_;              // the plan's scale of the value a slot holds
+  std::map<SlotId, int> wanted_scale_;                 // the plan's scale of the value a slot holds
   std::map<std::pair<SlotId, int>, SlotId> rescaled_;  // by slot and target scale
-  std::set<ValueId> softmaxed_;                     // outputs on which the recipient computes a softmax
+  std::set<ValueId> softmaxed_;                        // outputs on which the recipient computes a softmax
 };
 
 void Lowering::check_supported() const {
@@ -306,9 +310,8 @@ SlotId Lowering::add_constant(SlotId x, const FloatTensor& c) {
       emitter_.add_constant(node_->name + "_b", c, static_cast<double>(held.divisor), held.scale.value());
   Step& step = emitter_.producer(x);
   LinearStep* linear = std::get_if<LinearStep>(&step.body);
-  const bool is_alone = std::all_of(node_->inputs.begin(), node_->inputs.end(), [&](ValueId input) {
-    return graph_.constant(input) || uses_.count(input) == 1;
-  });
+  const bool is_alone = std::all_of(node_->inputs.begin(), node_->inputs.end(),
+                                    [&](ValueId input) { return graph_.constant(input) || uses_.count(input) == 1; });
   if (linear == nullptr || linear->bias || !is_alone || &step != &emitter_.program.steps.back())
     return emit(AddConstantStep{x, id});
   linear->bias = id;

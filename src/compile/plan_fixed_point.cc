@@ -86,10 +86,10 @@ class Planner {
       }
       switch (role_of(graph_, node)) {
         case Role::kActivation:
-          limit(input, room(input, 0));
+          limit(input, width_ - 1 - opened_bits(node));
           break;
         case Role::kMaximum:
-          limit(input, room(input, 1));
+          limit(input, width_ - 2 - opened_bits(node));
           break;
         case Role::kLinear:
           limit(input, room(input, 1));  // what is not masked is rescaled first
@@ -192,7 +192,8 @@ class Planner {
   void check_room(ValueId id, const std::string& where, int needed, int available) {
     if (of(id).range.bound <= 0 || available >= needed) return;
     throw UserError(
-        "{}: {}: its range needs {} integer bits and {} fraction bits, but only {} fraction bits are left in the {}-bit "
+        "{}: {}: its range needs {} integer bits and {} fraction bits, but only {} fraction bits are left in the "
+        "{}-bit "
         "ring with k = {}: {} bits are missing. {}",
         graph_.name, where, magnitude_bits(of(id).range.bound), needed, available, width_, plan_.k_max.value(),
         needed - available,

@@ -1,6 +1,6 @@
 // plan_fixed_point chooses for every value its fraction bits from its range: as many as the ring and the opened width
-// k allow, shared between activations and weights so that both contribute alike to the error. docs/protocols/porthos.md,
-// section 12, says what must hold; lower.cc applies the plan.
+// k allow, shared between activations and weights so that both contribute alike to the error.
+// docs/protocols/porthos.md, section 12, says what must hold; lower.cc applies the plan.
 #pragma once
 
 #include <vector>

@@ -16,7 +16,7 @@ namespace {
 // Builder appends steps in single-assignment form.
 class Builder {
  public:
-  SlotId input(Shape shape) { 
+  SlotId input(Shape shape) {
     const std::string name = "x" + std::to_string(program.slots);
     return append(InputStep{PartyId::kDealer, name, std::move(shape), Ring::k32, Bits(4)});
   }
@@ -92,8 +92,8 @@ TEST(NarrowModuli, KeepsWhatTheReadersOpen) {
 
 TEST(NarrowModuli, LeavesAMaximumItsExtraBit) {
   Builder b;
-  const SlotId y = b.append(LinearStep{
-      {{b.input({1, 2, 2, 1}), ChannelGeometry{4, 1}, b.constant({1}, Bits(8), 1)}}, {}, Bits(32)});
+  const SlotId y =
+      b.append(LinearStep{{{b.input({1, 2, 2, 1}), ChannelGeometry{4, 1}, b.constant({1}, Bits(8), 1)}}, {}, Bits(32)});
   const SlotId image = b.append(ReshapeStep{y, {1, 2, 2, 1}});
   PoolGeometry pool;
   pool.in_h = pool.in_w = pool.kernel_h = pool.kernel_w = pool.stride_h = pool.stride_w = 2;

@@ -175,8 +175,11 @@ TEST(FoldBatchnorm, FoldsForwardIntoGroups) {
   Model m;
   const ValueId x = m.op("Mul", {m.op("Relu", {m.input({1, 4, 4, 6})}), m.random({6}, 1, 2)});
   Graph graph = m.done({m.op("Conv", {x, m.random({3, 3, 2, 9})},
-                             {{"strides", Ints{1, 1}}, {"dilations", Ints{1, 1}}, {"pads", Ints{1, 1, 1, 1}},
-                              {"auto_pad", std::string("explicit")}, {"groups", int64_t{3}},
+                             {{"strides", Ints{1, 1}},
+                              {"dilations", Ints{1, 1}},
+                              {"pads", Ints{1, 1, 1, 1}},
+                              {"auto_pad", std::string("explicit")},
+                              {"groups", int64_t{3}},
                               {"layout", std::string("NHWC")}})});
   const Graph before = graph;
   fold_batchnorm(graph);

@@ -16,7 +16,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the file formats are little-endian");
 
-constexpr int64_t kMaxHeader = 64 * 1024;
+constexpr int64_t kMaxHeader = 4096;  // of plain arrays of rank 32 they are shorter; std::regex recurses over them
 constexpr int64_t kMaxElements = int64_t{1} << 31;
 
 struct Header {

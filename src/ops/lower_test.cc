@@ -228,12 +228,20 @@ TEST(Lowering, OfASumMakesRoomWhenTheModulusIsSmall) {
   EXPECT_EQ(context.count<RescaleStep>(), 1);
 }
 
-TEST(Lowering, OfAReversedAxisPicksItsElements) {
+TEST(Lowering, OfAReversedAxisIsOneSlice) {
   OneNode node("Slice", {counting_tensor({2, 3})},
                {{"starts", Ints{2}}, {"ends", Ints{-4}}, {"axes", Ints{1}}, {"steps", Ints{-1}}}, {0});
   RealContext context(node);
   context.run();
-  EXPECT_EQ(context.count<SliceStep>(), 3);
+  ASSERT_EQ(context.steps.size(), 1u);
+  EXPECT_EQ(std::get<SliceStep>(context.steps[0]).steps, (Ints{1, -1}));
+}
+
+TEST(Lowering, OfAGatherSlicesEachProgression) {
+  OneNode node("Gather", {counting_tensor({2, 6}), list({5, 3, 1, 0, 4})}, {{"axis", int64_t{1}}}, {0});
+  RealContext context(node);
+  context.run();
+  EXPECT_EQ(context.count<SliceStep>(), 2);
   EXPECT_EQ(context.count<ConcatStep>(), 1);
 }
 

@@ -190,10 +190,9 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
   });
 }
 
-// lower: one slice where all steps go forward; an axis that goes backward is picked element by element.
 template <bool kStrided>
 void lower(LowerContext& context) {
-  SlotId x = require_secret(context, 0);
+  const SlotId x = require_secret(context, 0);
   const auto constant_of = [&](int i) {
     return i < static_cast<int>(context.node().inputs.size()) ? context.constant(i) : nullptr;
   };
@@ -201,18 +200,12 @@ void lower(LowerContext& context) {
   const Shape shape = context.type(x).shape;
   Cut cut = cut_of<kStrided>(context.node(), shape, constant_of, fail);
   if (cut.counts.elements() == 0) context.fail(fmt::format("it selects nothing of {}", to_string(shape)));
-  for (int axis = 0; axis < shape.rank(); ++axis) {
-    int64_t &start = cut.starts[static_cast<size_t>(axis)], &step = cut.steps[static_cast<size_t>(axis)];
-    if (cut.counts[axis] == 1) step = 1;
-    if (step > 0) continue;
-    Ints indices;
-    for (int64_t i = 0; i < cut.counts[axis]; ++i) indices.push_back(start + i * step);
-    x = pick(context, x, axis, indices);
-    start = 0;
-    step = 1;
+  bool keeps_order = cut.counts == shape;
+  for (size_t axis = 0; axis < cut.steps.size(); ++axis) {
+    if (cut.counts[static_cast<int>(axis)] == 1) cut.steps[axis] = 1;  // a single element has no step
+    keeps_order = keeps_order && cut.steps[axis] == 1;
   }
-  if (cut.counts != context.type(x).shape) x = context.emit(SliceStep{x, cut.starts, cut.steps, cut.counts});
-  finish(context, x);
+  finish(context, keeps_order ? x : context.emit(SliceStep{x, cut.starts, cut.steps, cut.counts}));
 }
 
 }  // namespace
