@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -21,6 +22,8 @@ namespace {
 using onnx_format::ModelProto;
 using onnx_format::TensorProto;
 
+constexpr int64_t kOldestOpset = 7;  // that the importer reads
+
 // Mismatch is a wrong result: neither passed nor refused.
 struct Mismatch {
   std::string message;
@@ -32,12 +35,17 @@ bool read_message(const std::filesystem::path& path, Message& message) {
   return stream && message.ParseFromIstream(&stream);
 }
 
-std::vector<TensorProto> read_tensors(const std::filesystem::path& folder, const std::string& prefix, int count) {
+// read_tensors reads <prefix>_0.pb, ...; declared are the model's inputs or outputs in the same order.
+template <class Values>
+std::vector<TensorProto> read_tensors(const std::filesystem::path& folder, const std::string& prefix,
+                                      const Values& declared) {
   std::vector<TensorProto> tensors;
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < declared.size(); ++i) {
     TensorProto tensor;
     const auto path = folder / fmt::format("{}_{}.pb", prefix, i);
     if (!read_message(path, tensor)) throw UserError("{}: expected a tensor", path.string());
+    // The test data holds bfloat16 as the integers of its bits.
+    if (declared[i].type().tensor_type().elem_type() == TensorProto::BFLOAT16) tensor.set_data_type(TensorProto::BFLOAT16);
     tensors.push_back(std::move(tensor));
   }
   return tensors;
@@ -53,6 +61,11 @@ bool is_float(const TensorProto& tensor) {
     default:
       return false;
   }
+}
+
+// precision_of is the relative error of the expected values themselves.
+double precision_of(const TensorProto& tensor) {
+  return tensor.data_type() == TensorProto::FLOAT16 ? 0x1p-11 : tensor.data_type() == TensorProto::BFLOAT16 ? 0x1p-7 : 0;
 }
 
 std::vector<bool> secret_inputs(const OnnxNodeCase& test, Secret secret) {
@@ -129,7 +142,8 @@ void check_float(const OnnxNodeCase& test, const PreparedCase& prepared, const G
     if (const auto* ints = std::get_if<IntTensor>(&expected)) {
       if (ints->values != std::get<IntTensor>(outputs[i]).values) throw Mismatch{what + ": wrong integers"};
     } else {
-      compare(what, std::get<FloatTensor>(expected), std::get<FloatTensor>(outputs[i]), 1e-4, 1e-4);
+      const double precision = std::max(1e-4, precision_of(test.outputs[i]));
+      compare(what, std::get<FloatTensor>(expected), std::get<FloatTensor>(outputs[i]), precision, precision);
     }
   }
 }
@@ -180,7 +194,7 @@ void check_protocol(const char* protocol, const OnnxNodeCase& test, const Compil
     if (outputs[i].post == PostProcess::kSoftmax) softmax(found);
     const FloatTensor expected = to_floats(import::decode_onnx_tensor(test.outputs[i], "expected output"));
     compare(fmt::format("{}, output {}", protocol, i), expected, found,
-            std::exp2(-8) * std::max(1.0, largest_magnitude({expected})), 0);
+            std::exp2(-8) * std::max(1.0, largest_magnitude({expected})), precision_of(test.outputs[i]));
   }
 }
 
@@ -212,8 +226,10 @@ std::optional<OnnxNodeCase> read_onnx_node_case(const std::filesystem::path& fol
   OnnxNodeCase test;
   test.name = folder.filename().string();
   if (!read_message(folder / "model.onnx", test.model)) throw UserError("{}: expected a model", folder.string());
-  for (const auto& set : test.model.opset_import()) {
+  for (auto& set : *test.model.mutable_opset_import()) {
     if (!set.domain().empty()) return std::nullopt;
+    // A test has the operator set in which its operation last changed, so it holds for all later ones as well.
+    set.set_version(std::max<int64_t>(set.version(), kOldestOpset));
     test.opset = set.version();
   }
   const auto& graph = test.model.graph();
@@ -223,8 +239,8 @@ std::optional<OnnxNodeCase> read_onnx_node_case(const std::filesystem::path& fol
     return std::nullopt;
   }
   for (const auto& node : graph.node()) test.ops.push_back(node.op_type());
-  test.inputs = read_tensors(folder / "test_data_set_0", "input", graph.input_size());
-  test.outputs = read_tensors(folder / "test_data_set_0", "output", graph.output_size());
+  test.inputs = read_tensors(folder / "test_data_set_0", "input", graph.input());
+  test.outputs = read_tensors(folder / "test_data_set_0", "output", graph.output());
   return test;
 }
 

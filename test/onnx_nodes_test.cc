@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <map>
 #include <set>
@@ -52,7 +53,8 @@ struct Survey {
     const Outcome outcome = run_onnx_node_case(test, secret);
     if (!outcome.error.empty()) errors[name] = outcome.error;
     if (outcome.level != Level::kRefused) passed[name] = outcome.level;
-    if (outcome.level != Level::kSecure) std::cout << name << ": " << name_of(outcome.level) << ": " << outcome.reason << "\n";
+    if (outcome.level != Level::kSecure && outcome.error.empty())
+      std::cout << fmt::format("{}: {}: {}\n", name, name_of(outcome.level), outcome.reason);
     if (test.ops.size() != 1) return;
     Row& row = rows[test.ops[0]];
     ++row.variants;
@@ -107,10 +109,11 @@ std::string operations_page(const Survey& all) {
       "{} -->\n\n"
       "What ONNX's own node tests say about each operation of an ONNX model. *Float*: the operation imports and its\n"
       "meaning agrees with the standard's reference within 1e-4. *Secure*: it also compiles, and what the protocols\n"
-      "`clear` and `porthos` reveal agrees within 2^-8 of the largest output (or of 1). The columns give the operator\n"
-      "sets of the tests that pass and how many of the tests do; an operation with two operands is tested with either\n"
-      "of them secret, or both. What fails a level is refused with a message, or computes with public values only\n"
-      "(shapes, constants). [graph.md](graph.md) says what the operations mean.\n\n"
+      "`clear` and `porthos` reveal agrees within 2^-8 of the largest output (or of 1). The columns give how many of the\n"
+      "tests pass and their operator sets, which are those in which the operation last changed (at least 7); an\n"
+      "operation with two operands is tested with either of them secret, and with both. What does not reach a level is\n"
+      "refused with a message, or computes with public values only (shapes, constants). [graph.md](graph.md) says what\n"
+      "the operations mean.\n\n"
       "| operation | operator sets, float | float | operator sets, secure | secure |\n|---|---|---|---|---|\n",
       kUpdate);
   for (const auto& [op, row] : all.rows) {
