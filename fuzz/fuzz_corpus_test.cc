@@ -37,6 +37,11 @@ std::vector<Input> read_corpus(std::string_view name) {
   return corpus;
 }
 
+template <class Bytes>
+auto begin_of(Bytes& bytes, size_t at) {
+  return bytes.begin() + static_cast<std::ptrdiff_t>(at);
+}
+
 // Mutator changes inputs as fuzzers do: bits, bytes, words at their limits, pieces moved, doubled or cut out.
 class Mutator {
  public:
@@ -90,11 +95,6 @@ class Mutator {
     const size_t first = below(from.size());
     const Input piece(begin_of(from, first), begin_of(from, first + below(std::min<size_t>(from.size() - first, 64))));
     input.insert(begin_of(input, at), piece.begin(), piece.end());
-  }
-
-  template <class Bytes>
-  static auto begin_of(Bytes& bytes, size_t at) {
-    return bytes.begin() + static_cast<std::ptrdiff_t>(at);
   }
 
   const std::vector<Input>& corpus_;

@@ -117,7 +117,8 @@ void compare(const std::string& what, const FloatTensor& expected, const FloatTe
                                to_string(found.shape))};
   for (size_t i = 0; i < expected.values.size(); ++i) {
     const double x = expected.values[i], y = found.values[i];
-    const bool close = std::abs(x - y) <= absolute + relative * std::abs(x) || x == y;
+    const bool same = x == y || (std::isnan(x) && std::isnan(y));  // infinities among them
+    const bool close = same || std::abs(x - y) <= absolute + relative * std::abs(x);
     if (!close) throw Mismatch{fmt::format("{}: element {} is {}, expected {}", what, i, y, x)};
   }
 }
