@@ -14,9 +14,11 @@
 namespace treville {
 namespace {
 
-// Weights need no more bits than a float has; fewer than this for the largest weight is no weight any more.
+// Weights need no more bits than a float has; with fewer than kFewestWeightBits for the largest there is no weight any
+// more, and below kStarvingWeightBits an operand gives up fraction bits for them when it has more than planned.
 constexpr int kMostWeightBits = 25;
-constexpr int kFewestWeightBits = 4;
+constexpr int kFewestWeightBits = 2;
+constexpr int kStarvingWeightBits = 10;
 // An operand with so many fraction bits more than planned is truncated before a linear layer.
 constexpr int kExcessBits = 3;
 
@@ -247,7 +249,7 @@ SlotId Lowering::masked_operand(SlotId x, double largest_weight) {
   if (!is_full_mask(x)) return rescaled(x, wanted);
   const double weight = largest_weight / static_cast<double>(type(x).divisor);
   const int left = result_plan().limit - type(x).scale.value() + magnitude_bits(weight);
-  const bool starves_weights = left < 2 * kFewestWeightBits + 2 && effective(type(x)) > wanted;
+  const bool starves_weights = left < kStarvingWeightBits && effective(type(x)) > wanted;
   return effective(type(x)) > wanted + kExcessBits || starves_weights ? rescaled(x, wanted) : x;
 }
 

@@ -76,6 +76,7 @@ TEST(Compile, MixedModelsMatchTheFloatReferenceInBothRings) {
     CompileOptions options = calibrated(testing::random_inputs(graph, seed + 100));
     const Compiled narrow = compile(graph, options);
     EXPECT_EQ(narrow.program.ring, Ring::k32);
+    EXPECT_EQ(narrow.program.scheme, "calibrated on 1 sample, margin 2 bits");
     options.ring = Ring::k64;
     const Compiled wide = compile(graph, options);
     for (uint32_t run = 0; run < 2; ++run) {
@@ -273,6 +274,33 @@ void check_small(const std::string& name, const std::filesystem::path& model, co
   print(name, accuracy);
   EXPECT_LE(accuracy.error, tolerance * accuracy.largest) << name;
   EXPECT_EQ(accuracy.agreeing, runs) << name;
+}
+
+// ReLUs, maxima and rescales of whole topologies: what docs/protocols/porthos.md, section 15, counts ("pooled first").
+TEST(Topologies, AreLoweredToTheCountedSteps) {
+  TREVILLE_NEED_MODELS(models);
+  struct Expected {
+    const char* name;
+    int64_t relus, maxima, rescales;
+  };
+  const FloatTensor input = read_npy(models / "onnx-light-models" / "in_1x3x224x224.npy");
+  for (const Expected& expected :
+       {Expected{"resnet50", 9006592, 200704, 0}, Expected{"densenet121", 15065344, 200704, 1431040}}) {
+    CompileOptions options = calibrated({input});
+    const std::string file = fmt::format("light_{}.onnx", expected.name);
+    const Compiled compiled = compile(import_model(models / "onnx-light-models" / file), options);
+    int64_t relus = 0, maxima = 0, rescales = 0;
+    for (const Step& step : compiled.program.steps) {
+      const int64_t elements = step.type.shape.elements();
+      if (std::holds_alternative<ReluStep>(step.body)) relus += elements;
+      if (std::holds_alternative<MaxPoolStep>(step.body)) maxima += elements;
+      if (std::holds_alternative<RescaleStep>(step.body)) rescales += elements;
+    }
+    EXPECT_EQ(relus, expected.relus) << expected.name;
+    EXPECT_EQ(maxima, expected.maxima) << expected.name;
+    EXPECT_EQ(rescales, expected.rescales) << expected.name;
+    EXPECT_LE(compiled.program.slots, 4U) << expected.name;
+  }
 }
 
 TEST(TrainedModels, SmallModelsAreAccurate) {
