@@ -30,6 +30,7 @@ std::string text_of(const Attribute& attribute) {
     }
     std::string operator()(const std::vector<double>& values) const {
       std::vector<std::string> texts;
+      texts.reserve(values.size());
       for (double value : values) texts.push_back(fmt::format("{:g}", value));
       return fmt::format("[{}]", fmt::join(texts, ","));
     }
@@ -39,6 +40,7 @@ std::string text_of(const Attribute& attribute) {
 
 std::string names_of(const Graph& graph, const std::vector<ValueId>& ids) {
   std::vector<std::string> names;
+  names.reserve(ids.size());
   for (ValueId id : ids) names.push_back(graph.value(id).name);
   return fmt::format("{}", fmt::join(names, ", "));
 }

@@ -138,7 +138,11 @@ TEST(RealModels, FullyConnectedAndScalarGraphsOfTensorFlow1) {
 
 TEST(RealModels, RecurrentModelsListWhatTheyNeedOnce) {
   TREVILLE_NEED_MODELS(dir);
-  const auto unsupported = count_unsupported(inspect_model(dir / "tf2onnx-test-frozen" / "lstm" / "frozen.pb"));
+  const ImportResult result = inspect_model(dir / "tf2onnx-test-frozen" / "lstm" / "frozen.pb");
+  const auto unsupported = count_unsupported(result);
+  // The dropout is recognised: no random numbers, and keep_prob is no input.
+  EXPECT_EQ(unsupported.size(), 4u);
+  EXPECT_THAT(names(result.graph, result.graph.inputs), ElementsAre("X"));
   EXPECT_EQ(unsupported.at("Sigmoid"), 84);
   EXPECT_EQ(unsupported.at("Tanh"), 56);
   EXPECT_EQ(unsupported.at("Split"), 28);

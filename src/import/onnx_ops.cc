@@ -62,7 +62,9 @@ void import_clip(OnnxNode& node) {
 }
 
 void import_leaky_relu(OnnxNode& node) {
-  node.finish("LeakyRelu", {node.input(0)}, {{"alpha", node.get_float("alpha", 0.01)}});
+  const double alpha = node.get_float("alpha", 0.01);
+  if (!std::isfinite(alpha)) node.fail("alpha is not a finite number");
+  node.finish("LeakyRelu", {node.input(0)}, {{"alpha", alpha}});
 }
 
 void import_cast(OnnxNode& node) {
@@ -204,7 +206,7 @@ void import_global_max_pool(OnnxNode& node) {
 std::optional<Ints> read_axes(const OnnxNode& node, int64_t moved) {
   if (node.opset() < moved) return node.has("axes") ? node.get_ints("axes") : std::optional<Ints>();
   if (!node.has_input(1)) return {};
-  const auto axes = node.constant_ints(1);
+  auto axes = node.constant_ints(1);
   if (!axes) node.refuse("its axes are computed. Export it with constant axes.");
   return axes;
 }
@@ -324,6 +326,7 @@ void import_pad(OnnxNode& node) {
   if (!std::isfinite(value)) node.refuse("a value that is not a finite number is not supported");
   Attributes attributes = {{"mode", std::string("constant")}, {"value", value}};
   if (node.opset() < 11) {
+    if (!node.has("pads")) node.fail("pads is missing");
     attributes["pads"] = node.get_ints("pads");
     return node.finish("Pad", {node.input(0)}, attributes);
   }

@@ -452,6 +452,14 @@ TEST(OnnxPad, AttributesBeforeSet11AndInputsAfter) {
   EXPECT_THAT(axes.refusal(), HasSubstr("axes are not supported"));
 }
 
+TEST(OnnxAttributes, MustBeFiniteAndPresent) {
+  Builder leaky, pad(10);
+  set_float(leaky.node("LeakyRelu", {"x"}), "alpha", std::nanf(""));
+  EXPECT_THAT(leaky.error(), HasSubstr("alpha is not a finite number"));
+  pad.node("Pad", {"x"});
+  EXPECT_THAT(pad.error(), HasSubstr("pads is missing"));
+}
+
 TEST(OnnxSqueeze, AxesMoveToAnInputAtSet13) {
   for (const char* op : {"Squeeze", "Unsqueeze"}) {
     Builder old(11);

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/suggest.h"
+#include "import/tensorflow_dropout.h"
 
 namespace treville::import {
 namespace {
@@ -14,12 +15,6 @@ namespace {
 using tf_format::AttrValue;
 using tf_format::GraphDef;
 using tf_format::NodeDef;
-
-// Edge is a data input: which output of which node.
-struct Edge {
-  size_t node = 0;
-  int output = 0;
-};
 
 // Reference is an input as written: "name", "name:2", or "^name" for an order without data.
 struct Reference {
@@ -74,6 +69,7 @@ class TfImporter {
     index_nodes();
     resolve_edges();
     choose_outputs();
+    bypass_dropout();
     const std::vector<size_t> order = needed_in_order();
     note_reads(order);
     import_placeholders(order);
@@ -150,6 +146,18 @@ class TfImporter {
       }
     }
     if (outputs_.empty()) throw UserError("{}: the graph computes nothing: every node is read by another", state_.file);
+  }
+
+  // A dropout's product reads its x alone; the random mask behind it is then needed by nobody.
+  void bypass_dropout() {
+    std::vector<std::pair<size_t, Edge>> found;
+    for (size_t i = 0; i < count(); ++i) {
+      if (const auto x = dropped_input(proto_, edges_, i)) found.emplace_back(i, *x);
+    }
+    for (const auto& [i, x] : found) {
+      edges_[i] = {x};
+      bypassed_.insert(i);
+    }
   }
 
   void note_reads(const std::vector<size_t>& needed) {
@@ -261,7 +269,7 @@ class TfImporter {
     for (const Edge& edge : edges_[i]) inputs.push_back(value_of(edge));
     const size_t nodes_before = state_.result.graph.nodes.size();
     try {
-      const TfRow* row = find_tf_row(proto.op());
+      const TfRow* row = find_tf_row(bypassed_.count(i) > 0 ? "Identity" : proto.op());
       if (row == nullptr) throw Refusal{hint_for(proto.op())};
       if (*reads_[i].rbegin() > 0) {
         throw Refusal{fmt::format("its output {} is read; only the first is supported", *reads_[i].rbegin())};
@@ -292,6 +300,7 @@ class TfImporter {
   std::unordered_map<std::string, size_t> index_;
   std::vector<std::vector<Edge>> edges_;  // data inputs of each node
   std::vector<std::set<int>> reads_;      // which outputs of each node are read
+  std::unordered_set<size_t> bypassed_;   // the last products of dropouts
   std::vector<bool> read_by_data_, read_by_control_;
   std::vector<Edge> outputs_;
   std::unordered_map<size_t, std::map<int, ValueId>> values_;

@@ -12,6 +12,12 @@
 
 namespace treville::import {
 
+// Edge is a data input: which output of which node.
+struct Edge {
+  size_t node = 0;
+  int output = 0;
+};
+
 // import_tensorflow translates a parsed graph; `file` is its name for messages.
 ImportResult import_tensorflow(const tf_format::GraphDef& graph, const std::string& file, const ImportOptions& options);
 

@@ -58,7 +58,9 @@ void import_relu6(TfNode& node) { node.finish("Clip", {node.input(0)}, {{"min", 
 
 void import_leaky_relu(TfNode& node) {
   // TensorFlow's default is the float nearest to 0.2.
-  node.finish("LeakyRelu", {node.input(0)}, {{"alpha", node.get_float("alpha", static_cast<double>(0.2F))}});
+  const double alpha = node.get_float("alpha", static_cast<double>(0.2F));
+  if (!std::isfinite(alpha)) node.fail("alpha is not a finite number");
+  node.finish("LeakyRelu", {node.input(0)}, {{"alpha", alpha}});
 }
 
 void import_cast(TfNode& node) {
@@ -90,7 +92,7 @@ void import_batch_mat_mul(TfNode& node) {
 }
 
 std::string layout_of(const TfNode& node) {
-  const std::string format = node.get_string("data_format", "NHWC");
+  std::string format = node.get_string("data_format", "NHWC");
   if (format != "NHWC" && format != "NCHW") {
     node.refuse("data_format \"{}\" is not supported (supported: NHWC, NCHW)", format);
   }

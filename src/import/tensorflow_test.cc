@@ -248,6 +248,41 @@ TEST(TfModel, UnusedPlaceholdersAndDefaultsAreNoInputs) {
   EXPECT_THAT(floats_of(graph, graph.nodes[0].inputs[1]), ElementsAre(1));
 }
 
+TEST(TfModel, DropoutWrittenOutIsItsInput) {
+  Builder old;
+  attribute(old.node("Placeholder", {}, "keep_prob"), "dtype").set_type(tf_format::DT_FLOAT);
+  for (const char* name : {"min", "span"}) old.filled(name, {}, name[0] == 's');
+  old.node("RealDiv", {"x", "keep_prob"}, "div");
+  old.node("Shape", {"x"}, "shape");
+  old.node("RandomUniform", {"shape"}, "uniform");
+  old.node("Mul", {"uniform", "span"}, "uniform/mul");
+  old.node("Add", {"uniform/mul", "min"}, "random");
+  old.node("Add", {"keep_prob", "random"}, "sum");
+  old.node("Floor", {"sum"}, "mask");
+  old.node("Mul", {"div", "mask"}, "dropped");
+  old.node("Relu", {"dropped"});
+  const Graph graph = old.import();
+  EXPECT_EQ(graph.nodes.size(), 1u);
+  EXPECT_THAT(names_of(graph, graph.inputs), ElementsAre("x"));
+  Builder recent;
+  for (const char* name : {"scale", "rate"}) recent.filled(name, {}, name[0] == 's' ? 2.0F : 0.5F);
+  recent.node("Mul", {"x", "scale"}, "scaled");
+  recent.node("Shape", {"x"}, "shape");
+  recent.node("RandomUniform", {"shape"}, "uniform");
+  recent.node("GreaterEqual", {"uniform", "rate"}, "kept");
+  recent.node("Cast", {"kept"}, "mask");
+  recent.node("Mul", {"scaled", "mask"});
+  EXPECT_EQ(find_node(recent.import(), "n").op, "Identity");
+}
+
+TEST(TfModel, OtherRandomProductsAreRefused) {
+  Builder builder;
+  builder.node("Shape", {"x"}, "shape");
+  builder.node("RandomUniform", {"shape"}, "uniform");
+  builder.node("Mul", {"x", "uniform"});
+  EXPECT_THAT(builder.refusal(), HasSubstr("random numbers are not supported"));
+}
+
 TEST(TfModel, OldScalarShapesMeanAnyShape) {
   Builder builder;
   attribute(*builder.proto().mutable_node(0), "shape").mutable_shape()->clear_dim();

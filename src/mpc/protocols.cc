@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/suggest.h"
 #include "mpc/clear.h"
+#include "mpc/porthos/porthos.h"
 
 namespace treville {
 namespace {
@@ -20,6 +21,7 @@ ProtocolPasses set_up_clear(Session&, std::span<const WeightSpec> specs,
 
 const std::array kProtocols = {
     ProtocolInfo{"clear", kAlone, set_up_clear},
+    ProtocolInfo{"porthos", kAllParties, set_up_porthos},
 };
 
 }  // namespace

@@ -30,14 +30,6 @@ constexpr auto kDrainPoll = milliseconds(5);
 
 double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
-// printable keeps a peer's text from doing anything but being read.
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return text;
-}
-
 }  // namespace
 
 TlsShared::TlsShared(PartyId own, const TlsNetworkOptions& given) : self(own), options(given) {
@@ -200,10 +192,8 @@ TlsConnection::TlsConnection(TlsShared& shared, PartyId peer, Phase phase, TlsSt
     : impl_(std::make_unique<Impl>(shared, peer, phase, std::move(stream))) {}
 
 TlsConnection::~TlsConnection() {
-  if (impl_->thread.joinable()) {
-    close();
-    impl_->thread.join();
-  }
+  close();
+  join();
   impl_->descriptor.release();
 }
 
@@ -263,6 +253,10 @@ void TlsConnection::close() {
   impl_->kick();
 }
 
+void TlsConnection::join() {
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
 void TlsConnection::add_to(TlsStats& stats) const {
   stats.raw_sent += impl_->raw_sent;
   stats.raw_received += impl_->raw_received;
@@ -290,6 +284,7 @@ void TlsConnection::Impl::pump() {
   if (done) return;
   if (shared.failed() && !failing) start_failing();
   bool more = read_turn();
+  can_receive.notify_one();
   more |= write_turn();
   close_when_drained();
   raw_sent = stream.raw_sent();
@@ -410,7 +405,6 @@ void TlsConnection::Impl::deliver() {
   if (closing) return;
   inbox_bytes += frame.bytes();
   inbox.push_back(std::move(frame));
-  can_receive.notify_one();
 }
 
 // write_turn returns whether there is more to write at once.
@@ -449,8 +443,9 @@ bool TlsConnection::Impl::fill_stage() {
     Frame frame = std::move(outbox.front());
     outbox.pop_front();
     outbox_bytes -= frame.bytes();
+    const bool resume = outbox_bytes <= bound() / 2;  // a sender that was full gets to send a while
     lock.unlock();
-    can_send.notify_one();
+    if (resume) can_send.notify_one();
     stage_frame(std::move(frame));
     lock.lock();
   }

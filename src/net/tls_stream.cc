@@ -39,11 +39,14 @@ std::string tls_error() {
   return reason != nullptr ? reason : fmt::format("TLS error {:#x}", code);
 }
 
-// Wire is the socket below TLS: it gathers the records that are written, counts bytes, and never raises SIGPIPE.
+// Wire is the socket below TLS: it gathers the records that are written, reads ahead, counts bytes, and never raises
+// SIGPIPE. (OpenSSL's own read-ahead moves all that is left for every record.)
 struct Wire {
   int socket = -1;
   std::vector<char> out;
   size_t out_begin = 0;
+  std::vector<char> in;
+  size_t in_begin = 0, in_end = 0;
   int64_t sent = 0;
   int64_t received = 0;
 
@@ -60,6 +63,18 @@ struct Wire {
     out.clear();
     out_begin = 0;
     return 1;
+  }
+  // pull reads what the socket has; returns as recv does.
+  ssize_t pull() {
+    in.resize(kReadAheadBytes);
+    ssize_t n;
+    do {
+      n = ::recv(socket, in.data(), in.size(), 0);
+    } while (n < 0 && errno == EINTR);
+    in_begin = 0;
+    in_end = n > 0 ? static_cast<size_t>(n) : 0;
+    if (n > 0) received += n;
+    return n;
   }
 };
 
@@ -91,20 +106,15 @@ int wire_read(BIO* bio, char* out, size_t bytes, size_t* got) {
   Wire& wire = wire_of(bio);
   BIO_clear_retry_flags(bio);
   *got = 0;
-  ssize_t n;
-  do {
-    n = ::recv(wire.socket, out, bytes, 0);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0) {
-    if (errno == EAGAIN || errno == EWOULDBLOCK) BIO_set_retry_read(bio);
-    return -1;
+  if (wire.in_begin == wire.in_end) {
+    const ssize_t n = wire.pull();
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_read(bio);
+    if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+    if (n <= 0) return static_cast<int>(n);
   }
-  if (n == 0) {
-    BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-    return 0;
-  }
-  wire.received += n;
-  *got = static_cast<size_t>(n);
+  *got = std::min(bytes, wire.in_end - wire.in_begin);
+  std::memcpy(out, wire.in.data() + wire.in_begin, *got);
+  wire.in_begin += *got;
   return 1;
 }
 
@@ -188,8 +198,6 @@ TlsContext::TlsContext(const std::string& certificate_file, const std::string& k
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_max_early_data(context, 0);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(context, 1);
-  SSL_CTX_set_default_read_buffer_len(context, kReadAheadBytes);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_cert_verify_callback(context, verify_pin, nullptr);
   check_key_mode(key_file);

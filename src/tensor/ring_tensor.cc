@@ -33,6 +33,16 @@ RingTensor RingTensor::dry(Ring ring, Shape shape) {
   return tensor;
 }
 
+RingTensor RingTensor::adopt(Ring ring, Shape shape, Buffer storage) {
+  CHECK(storage.bytes() == bytes_for(ring, shape), "{} elements of {} bits need {} bytes, not {}", to_string(shape),
+        bits_of(ring), bytes_for(ring, shape), storage.bytes());
+  RingTensor tensor;
+  tensor.storage_ = std::move(storage);
+  tensor.ring_ = ring;
+  tensor.shape_ = std::move(shape);
+  return tensor;
+}
+
 RingTensor RingTensor::clone() const {
   RingTensor tensor;
   tensor.storage_ = storage_.clone();

@@ -21,6 +21,9 @@ class RingTensor {
     return is_dry ? dry(ring, std::move(shape)) : stored(ring, std::move(shape));
   }
 
+  // adopt takes a received buffer, whose size must fit.
+  static RingTensor adopt(Ring ring, Shape shape, Buffer storage);
+
   Ring ring() const { return ring_; }
   const Shape& shape() const { return shape_; }
   int64_t elements() const { return shape_.elements(); }

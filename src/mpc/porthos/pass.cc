@@ -1,0 +1,201 @@
+#include "mpc/porthos/pass.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "kernels/bit_planes.h"
+#ifdef TREVILLE_MASK_FAULTS
+#include "mpc/porthos/mask_faults.h"
+#endif
+
+namespace treville::porthos {
+
+std::vector<Block> blocks_of(int64_t elements) {
+  CHECK(elements <= kBlockElements << 16, "a tensor of {} elements has too many blocks", elements);
+  std::vector<Block> blocks;
+  for (int64_t first = 0; first < elements; first += kBlockElements) {
+    blocks.push_back({static_cast<int>(blocks.size()), first, std::min(kBlockElements, elements - first)});
+  }
+  return blocks;
+}
+
+void Handover::put(RingTensor half) {
+  const std::lock_guard lock(mutex_);
+  halves_.push_back(std::move(half));
+  ready_.notify_one();
+}
+
+RingTensor Handover::take() {
+  std::unique_lock lock(mutex_);
+  if (!ready_.wait_for(lock, std::chrono::minutes(2), [&] { return !halves_.empty(); })) {
+    throw PeerError("party 0: its online walk waited two minutes for its offline walk, which has stopped or is far "
+                    "behind. See its own error.");
+  }
+  RingTensor half = std::move(halves_.front());
+  halves_.pop_front();
+  return half;
+}
+
+Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) {
+  auto open = [&](std::optional<Prg>& prg, const std::optional<Key>& key) {
+    if (key) prg.emplace(*key, session.audit);
+  };
+  open(dealer_evaluator_, session.keys.dealer_evaluator);
+  open(dealer_helper_, session.keys.dealer_helper);
+  open(weights_, session.keys.weights);
+}
+
+void Pass::begin_step(StepId step, std::string_view name) {
+  step_ = index_of(step);
+  session_.network->set_step_name(phase_, fmt::format("step {} {}", step_, name));
+}
+
+Prg& Pass::prg(Purpose purpose) {
+  const KeyName name = key_of(purpose);
+  std::optional<Prg>& prg = name == KeyName::kDealerEvaluator ? dealer_evaluator_
+                            : name == KeyName::kDealerHelper  ? dealer_helper_
+                                                              : weights_;
+  CHECK(prg.has_value(), "party {} does not hold the key of purpose {}", self(), static_cast<int>(purpose));
+  return *prg;
+}
+
+void Pass::fill(Purpose purpose, int round, int block, std::span<std::byte> out) {
+  CHECK(round >= 0 && round < kMaxRounds, "round {} of a step", round);
+  PrgPosition position{inference_, step_, with_round(static_cast<uint8_t>(purpose), round),
+                       static_cast<uint16_t>(block)};
+#ifdef TREVILLE_MASK_FAULTS
+  MaskFaults::move(position);
+#endif
+  prg(purpose).fill(position, out);
+#ifdef TREVILLE_MASK_FAULTS
+  MaskFaults::spoil(purpose, out);
+#endif
+}
+
+RingTensor Pass::words(Purpose purpose, int round, const Block& block, Ring ring, int per_element) {
+  RingTensor result = RingTensor::make(ring, {per_element, block.count}, is_dry());
+  if (!is_dry()) fill(purpose, round, block.index, {result.storage().data(), result.bytes()});
+  return result;
+}
+
+BitPlanes Pass::planes(Purpose purpose, int round, const Block& block, int count) {
+  BitPlanes result(block.count, count, is_dry());
+  fill_planes(purpose, round, block, result, 0, count);
+  return result;
+}
+
+void Pass::fill_planes(Purpose purpose, int round, const Block& block, BitPlanes& out, int at, int count) {
+  if (is_dry() || count == 0) return;
+  const auto words = static_cast<size_t>(out.words());
+  std::span<uint64_t> planes =
+      out.storage().as<uint64_t>().subspan(static_cast<size_t>(at) * words, static_cast<size_t>(count) * words);
+  fill(purpose, round, block.index, std::as_writable_bytes(planes));
+}
+
+void Pass::fill_block(Purpose purpose, int round, const Block& block, RingTensor& out) {
+  if (is_dry()) return;
+  dispatch(out.ring(), [&](auto zero) {
+    fill(purpose, round, block.index, std::as_writable_bytes(part_of<decltype(zero)>(out, block)));
+  });
+}
+
+MessageTag Pass::tag(Message message, int round, int block) const {
+  return {inference_, step_, with_round(static_cast<uint8_t>(message), round), static_cast<uint16_t>(block)};
+}
+
+void Pass::send(PartyId to, Phase phase, Message message, int round, int block, Buffer payload) {
+  session_.network->channel(to, phase).send(tag(message, round, block), std::move(payload));
+}
+
+Buffer Pass::receive(PartyId from, Phase phase, Message message, int round, int block, size_t bytes) {
+  return session_.network->channel(from, phase).receive(tag(message, round, block), bytes);
+}
+
+void Pass::send_planes(PartyId to, Phase phase, Message message, int round, const Block& block, BitPlanes planes) {
+  if (planes.planes() > 0) send(to, phase, message, round, block.index, std::move(planes).release());
+}
+
+BitPlanes Pass::receive_planes(PartyId from, Phase phase, Message message, int round, const Block& block, int count) {
+  if (count == 0) return BitPlanes(block.count, 0, is_dry());
+  return BitPlanes::adopt(block.count, count,
+                          receive(from, phase, message, round, block.index, BitPlanes::bytes_for(block.count, count)));
+}
+
+void Pass::send_residues(PartyId to, Phase phase, Message message, int round, const Block& block, RingTensor values,
+                         Bits modulus) {
+  if (modulus == bits_of(values.ring())) {
+    send(to, phase, message, round, block.index, std::move(values.storage()));
+    return;
+  }
+  BitPlanes planes(block.count, modulus.value(), is_dry());
+  if (!is_dry()) {
+    dispatch(values.ring(), [&](auto zero) {
+      using Word = decltype(zero);
+      to_planes<Word>(values.as<Word>(), 0, modulus.value(), planes);
+    });
+  }
+  send_planes(to, phase, message, round, block, std::move(planes));
+}
+
+RingTensor Pass::receive_residues(PartyId from, Phase phase, Message message, int round, const Block& block, Ring ring,
+                                  Bits modulus) {
+  if (modulus == bits_of(ring)) {
+    const auto bytes = static_cast<size_t>(block.count * bytes_of(ring));
+    return RingTensor::adopt(ring, {block.count}, receive(from, phase, message, round, block.index, bytes));
+  }
+  const BitPlanes planes = receive_planes(from, phase, message, round, block, modulus.value());
+  return unpacked(planes, 0, modulus.value(), ring);
+}
+
+RingTensor expanded(const BitPlanes& planes, int plane, Ring ring) {
+  RingTensor result = RingTensor::make(ring, {planes.elements()}, planes.is_dry());
+  if (!planes.is_dry()) {
+    dispatch(ring, [&](auto zero) { expand_mask<decltype(zero)>(planes.plane(plane), result.as<decltype(zero)>()); });
+  }
+  return result;
+}
+
+RingTensor unpacked(const BitPlanes& planes, int at, int count, Ring ring) {
+  RingTensor result = RingTensor::make(ring, {planes.elements()}, planes.is_dry());
+  if (!planes.is_dry()) {
+    dispatch(ring, [&](auto zero) {
+      using Word = decltype(zero);
+      from_planes<Word>(planes, at, count, result.as<Word>());
+    });
+  }
+  return result;
+}
+
+void set_block(RingTensor& y, const Block& block, const RingTensor& x) {
+  if (y.is_dry()) return;
+  dispatch(y.ring(), [&](auto zero) {
+    using Word = decltype(zero);
+    std::ranges::copy(x.as<Word>(), part_of<Word>(y, block).begin());
+  });
+}
+
+void add_block(RingTensor& y, const Block& block, const RingTensor& x) {
+  if (y.is_dry()) return;
+  dispatch(y.ring(), [&](auto zero) {
+    using Word = decltype(zero);
+    const std::span<Word> out = part_of<Word>(y, block);
+    const std::span<const Word> in = x.as<Word>();
+    for (size_t i = 0; i < out.size(); ++i) out[i] += in[i];
+  });
+}
+
+void xor_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count) {
+  const auto words = static_cast<size_t>(y.words());
+  const auto size = static_cast<size_t>(count) * words;
+  xor_words(y.storage().as<uint64_t>().subspan(static_cast<size_t>(y_at) * words, size),
+            x.storage().as<uint64_t>().subspan(static_cast<size_t>(x_at) * words, size));
+}
+
+void copy_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count) {
+  const auto words = static_cast<size_t>(y.words()) * 8;
+  std::memcpy(y.storage().data() + static_cast<size_t>(y_at) * words,
+              x.storage().data() + static_cast<size_t>(x_at) * words, static_cast<size_t>(count) * words);
+}
+
+}  // namespace treville::porthos

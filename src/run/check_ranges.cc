@@ -1,0 +1,48 @@
+#include "run/check_ranges.h"
+
+#include "run/local_run.h"
+
+namespace treville {
+
+Program widened(const Program& program) {
+  Program wide = program;
+  wide.ring = Ring::k64;
+  for (ConstantDecl& constant : wide.constants) constant.ring = Ring::k64;
+  std::vector<SlotType> types(wide.slots);
+  for (Step& step : wide.steps) {
+    if (auto* input = std::get_if<InputStep>(&step.body)) input->ring = Ring::k64;
+    if (auto* linear = std::get_if<LinearStep>(&step.body)) linear->modulus = Bits(64);
+    const double bound = step.type.bound;
+    step.type = infer_type(step.body, types, wide.constants);
+    step.type.bound = bound;
+    types[index_of(step.result)] = step.type;
+  }
+  return wide;
+}
+
+RingTensor widened(const RingTensor& tensor) {
+  if (tensor.ring() == Ring::k64) return tensor.clone();
+  RingTensor wide = RingTensor::stored(Ring::k64, tensor.shape());
+  const auto from = tensor.as<uint32_t>();
+  const auto to = wide.as<uint64_t>();
+  for (size_t i = 0; i < from.size(); ++i)
+    to[i] = static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(from[i])));
+  return wide;
+}
+
+CheckedRun check_ranges(const Program& program, const std::vector<RingTensor>& constants,
+                        const std::map<std::string, RingTensor>& inputs) {
+  const Program wide = widened(program);
+  std::vector<RingTensor> wide_constants;
+  for (const RingTensor& constant : constants) wide_constants.push_back(widened(constant));
+  std::map<std::string, RingTensor> wide_inputs;
+  for (const auto& [name, tensor] : inputs) wide_inputs.emplace(name, widened(tensor));
+  const std::vector<const RingTensor*> weights = weight_pointers(wide, wide_constants);
+  const std::unique_ptr<ClearProtocol> clear = make_clear(weight_specs(wide), &weights);
+  CheckedRun result;
+  result.outputs = execute(wide, *clear, run_inputs(wide, PartyId::kEvaluator, true, wide_constants, wide_inputs));
+  result.ranges = clear->ranges();
+  return result;
+}
+
+}  // namespace treville

@@ -1,0 +1,30 @@
+// check_ranges runs a program in the clear and checks every value against the range the compiler allowed for: a value
+// outside wraps silently in a secure run.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "mpc/clear.h"
+#include "program/program.h"
+#include "run/execute.h"
+
+namespace treville {
+
+struct CheckedRun {
+  RangeReport ranges;
+  std::vector<RevealedOutput> outputs;
+};
+
+// check_ranges gives the outputs of "clear" and what every truncating step found. A program over Z_2^32 runs over
+// Z_2^64 with the same k, where its sums do not wrap, so that a value too large for its ring is seen; in a program over
+// Z_2^64 a sum beyond 2^63 is not.
+CheckedRun check_ranges(const Program& program, const std::vector<RingTensor>& constants,
+                        const std::map<std::string, RingTensor>& inputs);
+
+// widened is a program over Z_2^64 that computes the same numbers; widened tensors are sign-extended.
+Program widened(const Program& program);
+RingTensor widened(const RingTensor& tensor);
+
+}  // namespace treville

@@ -1,0 +1,43 @@
+// run_passes is one party's engine: every pass of a protocol walks the program on its own thread. It serves a party
+// behind sockets and the parties of local_run alike.
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "mpc/protocol.h"
+#include "run/execute.h"
+#include "tensor/memory_meter.h"
+
+namespace treville {
+
+// PassPeak is the most bytes of tensors one walk held at once.
+struct PassPeak {
+  PartyId party;
+  Phase phase;
+  int64_t bytes = 0;
+};
+
+struct PartyOutputs {
+  std::vector<RevealedOutput> outputs;
+  std::vector<PassPeak> peaks;
+};
+
+struct PassOptions {
+  // observe gives each walk its observer.
+  std::function<StepObserver(Phase)> observe;
+  // on_error hears of every failed walk at once, before the session is aborted and the other walks fail of it.
+  std::function<void(std::exception_ptr)> on_error;
+};
+
+// run_passes returns what was revealed to this party. When a walk throws, the network is aborted so that the others
+// end; the first error is thrown again. Session::network may be null (a protocol of one party).
+PartyOutputs run_passes(Session& session, ProtocolPasses& passes, const Program& program, const RunInputs& inputs,
+                        const PassOptions& options = {});
+
+// what gives the message of an exception.
+std::string message_of(const std::exception_ptr& error);
+
+}  // namespace treville
