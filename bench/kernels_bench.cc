@@ -31,15 +31,25 @@ void measure_map(benchmark::State& state, const LinearMap& map) {
     kernel.accumulate(x, y);
     benchmark::ClobberMemory();
   }
-  state.counters["GMAC/s"] = benchmark::Counter(1e-9 * static_cast<double>(macs(map) * state.iterations()),
-                                                benchmark::Counter::kIsRate);
+  state.counters["GMAC/s"] =
+      benchmark::Counter(1e-9 * static_cast<double>(macs(map) * state.iterations()), benchmark::Counter::kIsRate);
 }
 
 // same_conv is a convolution with "same" padding over a square image.
 ConvGeometry same_conv(int64_t size, int64_t in_c, int64_t out_c, int64_t kernel, int64_t stride, int64_t groups = 1) {
   const int64_t out = (size + stride - 1) / stride;
-  return {.in_h = size, .in_w = size, .in_c = in_c, .out_h = out, .out_w = out, .out_c = out_c, .kernel_h = kernel,
-          .kernel_w = kernel, .stride_h = stride, .stride_w = stride, .pad_top = kernel / 2, .pad_left = kernel / 2,
+  return {.in_h = size,
+          .in_w = size,
+          .in_c = in_c,
+          .out_h = out,
+          .out_w = out,
+          .out_c = out_c,
+          .kernel_h = kernel,
+          .kernel_w = kernel,
+          .stride_h = stride,
+          .stride_w = stride,
+          .pad_top = kernel / 2,
+          .pad_left = kernel / 2,
           .groups = groups};
 }
 

@@ -21,6 +21,7 @@
 #include "compile/reuse_slots.h"
 #include "compile/softmax_last.h"
 #include "compile/to_nhwc.h"
+#include "program/text.h"
 
 namespace treville {
 namespace {
@@ -36,9 +37,8 @@ std::string print_plan(const Graph& graph, const FixedPointPlan& plan) {
   std::string text;
   const auto line = [&](ValueId id) {
     const ValuePlan& value = plan.of(id);
-    text += fmt::format("{:<40} bound={:.6g} rms={:.4g} scale={} limit={}{}\n", graph.value(id).name,
-                        value.range.bound, value.range.rms, value.scale, value.limit,
-                        value.wants_mask ? " masked" : "");
+    text += fmt::format("{:<40} bound={:.6g} rms={:.4g} scale={} limit={}{}\n", graph.value(id).name, value.range.bound,
+                        value.range.rms, value.scale, value.limit, value.wants_mask ? " masked" : "");
   };
   for (ValueId input : graph.inputs) line(input);
   for (const Node& node : graph.nodes) line(node.outputs[0]);
@@ -91,7 +91,7 @@ Compiled compile(Graph graph, const CompileOptions& options) {
   program.parameters = parameters;
   const auto after_program_pass = [&](std::string_view pass) {
     verify(program);
-    if (options.dump_after) options.dump_after(pass, print(program));
+    if (options.dump_after) options.dump_after(pass, to_text(program));
   };
   after_program_pass("lower");
   merge_sums(program, lowered.constants);

@@ -25,17 +25,17 @@ struct CompileOptions {
   // Samples of the model's single input: its shape, with any leading dimension or none. They are cut into images and
   // regrouped to the model's batch.
   std::vector<FloatTensor> calibration;
-  int margin_bits = 2;               // a range is the largest magnitude seen, times 2^margin_bits
-  int synthetic_margin_bits = 8;     // the same for ranges from synthetic inputs
-  std::optional<Ring> ring;          // absent: 32 bits when calibrated, 64 otherwise
-  std::optional<Bits> k;             // widest opened value; absent: 20 for the 32-bit ring, 40 for the 64-bit one
-  Interval input_range{-1, 1};       // of every input, for kSynthetic and kGuaranteed
-  std::optional<int64_t> batch;      // the value of a dynamic leading dimension
-  std::string preprocess;            // text of --preprocess, stored in the program
+  int margin_bits = 2;                   // a range is the largest magnitude seen, times 2^margin_bits
+  int synthetic_margin_bits = 8;         // the same for ranges from synthetic inputs
+  std::optional<Ring> ring;              // absent: 32 bits when calibrated, 64 otherwise
+  std::optional<Bits> k;                 // widest opened value; absent: 20 for the 32-bit ring, 40 for the 64-bit one
+  Interval input_range{-1, 1};           // of every input, for kSynthetic and kGuaranteed
+  std::optional<int64_t> batch;          // the value of a dynamic leading dimension
+  std::string preprocess;                // text of --preprocess, stored in the program
   PartyId client = PartyId::kDealer;     // who gives the inputs
   PartyId recipient = PartyId::kDealer;  // who receives the outputs
   OutputPolicy policy = OutputPolicy::kReveal;
-  bool reveal_label_only = false;    // top-1: the index of the largest output instead of the outputs
+  bool reveal_label_only = false;  // top-1: the index of the largest output instead of the outputs
   // dump_after, when given, is called after each pass with its name and the text of the graph or program.
   std::function<void(std::string_view pass, const std::string& text)> dump_after;
 };

@@ -68,7 +68,8 @@ FloatTensor vector_of(const std::vector<double>& values) {
 bool is_linear(const Graph& graph, const Node& node) {
   if (node.op == "Conv") {
     if (node.get_string("layout", "NHWC") != "NHWC" || graph.constant(node.inputs[0])) return false;
-    return std::all_of(node.inputs.begin() + 1, node.inputs.end(), [&](ValueId id) { return float_constant(graph, id); });
+    return std::all_of(node.inputs.begin() + 1, node.inputs.end(),
+                       [&](ValueId id) { return float_constant(graph, id); });
   }
   if (node.op != "MatMul" || graph.constant(node.inputs[0])) return false;
   const FloatTensor* weight = float_constant(graph, node.inputs[1]);

@@ -26,10 +26,7 @@ bool fold_node(Graph& graph, const Node& node) {
 }
 
 void fold_constants(Graph& graph) {
-  std::erase_if(graph.nodes, [&](const Node& node) {
-    const auto is_constant = [&](ValueId id) { return graph.constant(id) != nullptr; };
-    return std::all_of(node.outputs.begin(), node.outputs.end(), is_constant) || fold_node(graph, node);
-  });
+  std::erase_if(graph.nodes, [&](const Node& node) { return fold_node(graph, node); });
   graph.remove_dead();
 }
 

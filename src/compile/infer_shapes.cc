@@ -56,10 +56,12 @@ void infer_shapes(Graph& graph, std::optional<int64_t> batch) {
     Value& value = graph.value(ValueId(i));
     if (value.constant) value.shape = shape_of(*value.constant);
   }
+  std::vector<Node> kept;
   for (Node& node : graph.nodes) {
     infer_node(graph, node);
-    fold_node(graph, node);
+    if (!fold_node(graph, node)) kept.push_back(std::move(node));
   }
+  graph.nodes = std::move(kept);
 }
 
 }  // namespace treville

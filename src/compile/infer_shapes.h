@@ -1,5 +1,5 @@
-// infer_shapes gives every value its shape by the operations' rules, from the inputs down. Nodes that compute with
-// shapes are folded on the way, because later shapes depend on their results.
+// infer_shapes gives every value its shape by the operations' rules, from the inputs down. Nodes whose inputs are
+// all known are folded on the way, because later shapes may depend on their results.
 #pragma once
 
 #include <optional>

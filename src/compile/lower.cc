@@ -79,7 +79,11 @@ int effective(const SlotType& type) { return type.scale.value() + log2_of(type.d
 class Lowering final : public LowerContext {
  public:
   Lowering(const Graph& graph, const FixedPointPlan& plan, const CompileOptions& options)
-      : graph_(graph), plan_(plan), options_(options), emitter_(plan.ring), uses_(graph),
+      : graph_(graph),
+        plan_(plan),
+        options_(options),
+        emitter_(plan.ring),
+        uses_(graph),
         width_(bits_of(plan.ring).value()) {}
 
   Lowered run(const std::vector<std::string>& output_names) {
@@ -116,7 +120,13 @@ class Lowering final : public LowerContext {
   const SlotType& type(SlotId slot) const override { return emitter_.types[index_of(slot)]; }
 
   SlotId emit(StepBody body) override { return emit(std::move(body), result_plan().range.bound); }
-  SlotId emit(StepBody body, double bound) override { return emitter_.append(std::move(body), node_->name, bound); }
+  SlotId emit(StepBody body, double bound) override {
+    const std::vector<SlotId> read = operands(body);
+    const SlotId result = emitter_.append(std::move(body), node_->name, bound);
+    // Inner steps of an operation that move or sum a value keep its wanted scale, until set_result knows better.
+    if (read.size() == 1) wanted_scale_[result] = wanted_scale(read[0]);
+    return result;
+  }
   SlotId linear(SlotId x, const LinearMap& map, const FloatTensor& weight, const FloatTensor* bias) override;
   Truncation truncation(SlotId x, Use use) override { return truncation(x, use, type(x).bound); }
   Truncation truncation(SlotId x, Use use, double bound) override {
@@ -131,7 +141,7 @@ class Lowering final : public LowerContext {
   void set_result(SlotId slot, int output) override {
     const ValueId value = node_->outputs[static_cast<size_t>(output)];
     slots_[value] = slot;
-    wanted_scale_.try_emplace(slot, plan_.of(value).scale);
+    wanted_scale_[slot] = plan_.of(value).scale;
   }
   [[noreturn]] void fail(const std::string& message) const override {
     throw UserError("{}: node \"{}\" ({}): {}", graph_.name, node_->name,
@@ -164,9 +174,9 @@ class Lowering final : public LowerContext {
   const int width_;
   const Node* node_ = nullptr;
   std::map<ValueId, SlotId> slots_;
-  std::map<SlotId, int> wanted_scale_;              // the plan's scale of the value a slot holds
+  std::map<SlotId, int> wanted_scale_;                 // the plan's scale of the value a slot holds
   std::map<std::pair<SlotId, int>, SlotId> rescaled_;  // by slot and target scale
-  std::set<ValueId> softmaxed_;                     // outputs on which the recipient computes a softmax
+  std::set<ValueId> softmaxed_;                        // outputs on which the recipient computes a softmax
 };
 
 void Lowering::check_supported() const {
@@ -228,7 +238,6 @@ SlotId Lowering::rescaled(SlotId x, int target) {
   if (const auto found = rescaled_.find({x, target}); found != rescaled_.end()) return found->second;
   const Truncation t = truncation_to(x, Use::kRescale, type(x).bound, target);
   const SlotId result = emit(RescaleStep{x, t.truncate, t.k}, type(x).bound);
-  wanted_scale_[result] = wanted_scale(x);
   return rescaled_[{x, target}] = result;
 }
 
@@ -255,13 +264,10 @@ SlotId Lowering::linear(SlotId x, const LinearMap& map, const FloatTensor& weigh
     fail(fmt::format("the range of its result needs {} integer bits; {} bits are missing for the weights",
                      magnitude_bits(result_plan().range.bound), kFewestWeightBits - weight_scale - weight_bits));
   LinearStep step;
-  if (type(x).shape != treville::input_shape(map)) x = emit(ReshapeStep{x, treville::input_shape(map)}, type(x).bound);
   step.terms.push_back({x, map, emitter_.add_constant(node_->name + "_w", weight, 1 / divisor, weight_scale)});
   if (bias != nullptr) step.bias = emitter_.add_constant(node_->name + "_b", *bias, 1, scale);
   step.modulus = bits_of(plan_.ring);
-  SlotId result = emit(std::move(step));
-  if (type(result).shape != output_shape(0)) result = emit(ReshapeStep{result, output_shape(0)});
-  return result;
+  return emit(std::move(step));
 }
 
 // with_divisor multiplies the integers of x so that `divisor` (a multiple of its own) stands behind them.
@@ -304,9 +310,8 @@ SlotId Lowering::add_constant(SlotId x, const FloatTensor& c) {
       emitter_.add_constant(node_->name + "_b", c, static_cast<double>(held.divisor), held.scale.value());
   Step& step = emitter_.producer(x);
   LinearStep* linear = std::get_if<LinearStep>(&step.body);
-  const bool is_alone = std::all_of(node_->inputs.begin(), node_->inputs.end(), [&](ValueId input) {
-    return graph_.constant(input) || uses_.count(input) == 1;
-  });
+  const bool is_alone = std::all_of(node_->inputs.begin(), node_->inputs.end(),
+                                    [&](ValueId input) { return graph_.constant(input) || uses_.count(input) == 1; });
   if (linear == nullptr || linear->bias || !is_alone || &step != &emitter_.program.steps.back())
     return emit(AddConstantStep{x, id});
   linear->bias = id;

@@ -122,8 +122,8 @@ std::vector<double> prove_bounds(const Graph& graph, Interval input_range) {
 
 std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions& options) {
   const bool has_samples = !options.calibration.empty() && options.ranges != Ranges::kSynthetic;
-  const Statistics statistics = has_samples ? measure_samples(graph, options.calibration)
-                                            : measure_synthetic(graph, options.input_range);
+  const Statistics statistics =
+      has_samples ? measure_samples(graph, options.calibration) : measure_synthetic(graph, options.input_range);
   const bool is_proved = options.ranges == Ranges::kGuaranteed;
   const std::vector<double> proved = is_proved ? prove_bounds(graph, options.input_range) : std::vector<double>{};
   const double margin = std::exp2(is_calibrated(options) ? options.margin_bits : options.synthetic_margin_bits);

@@ -31,8 +31,7 @@ std::optional<ConstantId> sum_of_biases(Program& program, std::vector<RingTensor
 }
 
 bool same_bias_shape(const Program& program, const LinearStep& a, const LinearStep& b) {
-  return !a.bias || !b.bias ||
-         program.constants[index_of(*a.bias)].shape == program.constants[index_of(*b.bias)].shape;
+  return !a.bias || !b.bias || program.constants[index_of(*a.bias)].shape == program.constants[index_of(*b.bias)].shape;
 }
 
 class Merger {

@@ -43,8 +43,7 @@ void narrow_moduli(Program& program) {
     Step& step = program.steps[i];
     const int own = needed[index_of(step.result)];
     const int of_operands = std::visit(Need{step.type, own}, step.body);
-    for (SlotId slot : operands(step.body))
-      needed[index_of(slot)] = std::max(needed[index_of(slot)], of_operands);
+    for (SlotId slot : operands(step.body)) needed[index_of(slot)] = std::max(needed[index_of(slot)], of_operands);
     if (auto* linear = std::get_if<LinearStep>(&step.body)) linear->modulus = Bits(std::max(own, 1));
   }
   infer_types(program);

@@ -86,21 +86,30 @@ class Planner {
       }
       switch (role_of(graph_, node)) {
         case Role::kActivation:
-          limit(input, room(input, 0));
+          limit(input, width_ - 1 - opened_bits(node));
           break;
         case Role::kMaximum:
-          limit(input, room(input, 1));
+          limit(input, width_ - 2 - opened_bits(node));
           break;
         case Role::kLinear:
           limit(input, room(input, 1));  // what is not masked is rescaled first
           of(input).wants_mask = true;
           break;
         case Role::kLocal:
-          limit(input, of(result).limit - static_cast<int>(std::ceil(std::log2(averaged(graph_, node)))));
+          limit_local(input, node);
           of(input).wants_mask = of(input).wants_mask || of(result).wants_mask;
           break;
       }
     }
+  }
+
+  // limit_local: what is not truncated passes its reader's limit on; a sum needs room for all its elements.
+  void limit_local(ValueId input, const Node& node) {
+    const int64_t count = summed(graph_, node);
+    const int growth = static_cast<int>(std::ceil(std::log2(static_cast<double>(count))));
+    const bool is_average = node.op != "ReduceSum";
+    limit(input, of(node.outputs[0]).limit - (is_average ? growth : 0));
+    if (count > 1) limit(input, room(input, 0) - growth);
   }
 
   // decide settles the scale of a value from what its readers asked for.
@@ -134,7 +143,7 @@ class Planner {
         want = balanced(input, result, weight_rms(graph_, node));
       } else {
         // The errors of averaged elements partly cancel, while their sum takes bits from the weights that follow.
-        want -= 0.75 * std::log2(averaged(graph_, node));
+        if (node.op != "ReduceSum") want -= 0.75 * std::log2(static_cast<double>(summed(graph_, node)));
       }
       wants_[index_of(input)].push_back(want);
     }
@@ -148,25 +157,45 @@ class Planner {
     return (of(y).limit + std::log2(weight / typical) + 0.5) / 2;
   }
 
-  void check_resolution() {
-    for (ValueId input : graph_.inputs) check_resolution(input, "input " + graph_.value(input).name);
-    for (const Node& node : graph_.nodes)
-      if (node.op != "Softmax") check_resolution(node.outputs[0], fmt::format("node \"{}\" ({})", node.name, node.op));
+  // resolution is the number of fraction bits that values of this size need at least.
+  int resolution(ValueId id) {
+    const ValueRange& range = of(id).range;
+    if (range.bound <= 0) return 0;
+    if (range.rms <= 0) return std::max(0, kFewestBits - magnitude_bits(range.bound));
+    return std::max(0, static_cast<int>(std::ceil(kTypicalBits - std::log2(range.rms))));
   }
 
-  void check_resolution(ValueId id, const std::string& where) {
-    const ValuePlan& value = of(id);
-    if (!is_secret(id) || value.range.bound <= 0) return;
-    const int smallest = value.range.rms > 0
-                             ? static_cast<int>(std::ceil(kTypicalBits - std::log2(value.range.rms)))
-                             : kFewestBits - magnitude_bits(value.range.bound);
-    const int needed = std::max(0, smallest);
-    const int available = std::min(value.scale, value.limit);
-    if (available >= needed) return;
+  void check_resolution() {
+    for (ValueId input : graph_.inputs)
+      check_room(input, "input " + graph_.value(input).name, resolution(input), of(input).limit);
+    for (const Node& node : graph_.nodes)
+      if (is_secret(node.outputs[0]) && node.op != "Softmax") check_node(node);
+  }
+
+  // check_node: a truncated value must be resolved within k, a product must leave bits to both of its factors.
+  void check_node(const Node& node) {
+    const ValueId result = node.outputs[0];
+    const std::string where = fmt::format("node \"{}\" ({})", node.name, node.op);
+    const Role role = role_of(graph_, node);
+    int available = of(result).limit, needed = resolution(result);
+    if (role == Role::kActivation || role == Role::kMaximum)
+      available = std::min(available, plan_.k_max.value() - 1 - opened_bits(node));
+    if (role == Role::kLinear) {
+      const double weight = weight_rms(graph_, node);
+      const int weight_bits = weight > 0 ? static_cast<int>(std::ceil(kTypicalBits - std::log2(weight))) : 0;
+      for (ValueId input : node.inputs)
+        if (is_secret(input)) needed = std::max(needed, resolution(input) + weight_bits);
+    }
+    check_room(result, where, needed, available);
+  }
+
+  void check_room(ValueId id, const std::string& where, int needed, int available) {
+    if (of(id).range.bound <= 0 || available >= needed) return;
     throw UserError(
-        "{}: {}: its range needs {} integer bits and at least {} fraction bits, but only {} are left in the {}-bit ring "
-        "with k = {}: {} bits are missing. {}",
-        graph_.name, where, magnitude_bits(value.range.bound), needed, available, width_, plan_.k_max.value(),
+        "{}: {}: its range needs {} integer bits and {} fraction bits, but only {} fraction bits are left in the "
+        "{}-bit "
+        "ring with k = {}: {} bits are missing. {}",
+        graph_.name, where, magnitude_bits(of(id).range.bound), needed, available, width_, plan_.k_max.value(),
         needed - available,
         width_ == 32 ? "Use the 64-bit ring, or calibrate with representative samples."
                      : "Calibrate with representative samples instead of bounding every value.");
@@ -190,6 +219,10 @@ int width_bits(double bound, int scale) {
   return static_cast<int>(std::ceil(std::log2(largest))) + 1;
 }
 
+FixedPointPlan plan_fixed_point(const Graph& graph, const std::vector<ValueRange>& ranges, Ring ring, Bits k_max) {
+  return Planner(graph, ranges, ring, k_max).run();
+}
+
 Role role_of(const Graph& graph, const Node& node) {
   if (node.op == "Conv" || node.op == "MatMul" || node.op == "BatchNorm") return Role::kLinear;
   if (node.op == "Mul" || node.op == "Div") {
@@ -201,12 +234,12 @@ Role role_of(const Graph& graph, const Node& node) {
   return Role::kLocal;
 }
 
-int64_t averaged(const Graph& graph, const Node& node) {
+int64_t summed(const Graph& graph, const Node& node) {
   if (node.op == "AveragePool") {
     const std::vector<int64_t> kernel = node.get_ints("kernel");
     return std::accumulate(kernel.begin(), kernel.end(), int64_t{1}, std::multiplies<>());
   }
-  if (node.op != "ReduceMean") return 1;
+  if (node.op != "ReduceMean" && node.op != "ReduceSum") return 1;
   const int64_t before = graph.value(node.inputs[0]).shape->elements();
   return std::max<int64_t>(before / std::max<int64_t>(graph.value(node.outputs[0]).shape->elements(), 1), 1);
 }

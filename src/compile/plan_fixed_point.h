@@ -1,6 +1,6 @@
 // plan_fixed_point chooses for every value its fraction bits from its range: as many as the ring and the opened width
-// k allow, shared between activations and weights so that both contribute alike to the error. docs/protocols/porthos.md,
-// section 12, says what must hold; lower.cc applies the plan.
+// k allow, shared between activations and weights so that both contribute alike to the error.
+// docs/protocols/porthos.md, section 12, says what must hold; lower.cc applies the plan.
 #pragma once
 
 #include <vector>
@@ -18,7 +18,7 @@ FixedPointPlan plan_fixed_point(const Graph& graph, const std::vector<ValueRange
 enum class Role : uint8_t { kLinear, kActivation, kMaximum, kLocal };
 Role role_of(const Graph& graph, const Node& node);
 
-// averaged is the number of elements whose sum stands for one result of the node (1 but for averages).
-int64_t averaged(const Graph& graph, const Node& node);
+// summed is the number of elements whose sum stands behind one result of the node (1 but for averages and sums).
+int64_t summed(const Graph& graph, const Node& node);
 
 }  // namespace treville

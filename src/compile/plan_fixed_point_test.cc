@@ -5,7 +5,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "compile/testing.h"
+#include "compile/test_model.h"
 
 namespace treville {
 namespace {

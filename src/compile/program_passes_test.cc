@@ -8,7 +8,7 @@
 #include "compile/narrow_moduli.h"
 #include "compile/program_edit.h"
 #include "compile/reuse_slots.h"
-#include "program/verify.h"
+#include "program/program.h"
 
 namespace treville {
 namespace {
@@ -16,7 +16,10 @@ namespace {
 // Builder appends steps in single-assignment form.
 class Builder {
  public:
-  SlotId input(Shape shape) { return append(InputStep{PartyId::kDealer, "x", std::move(shape), Ring::k32, Bits(4)}); }
+  SlotId input(Shape shape) {
+    const std::string name = "x" + std::to_string(program.slots);
+    return append(InputStep{PartyId::kDealer, name, std::move(shape), Ring::k32, Bits(4)});
+  }
   SlotId append(StepBody body) {
     Step step;
     step.type = infer_type(body, types_, program.constants);
@@ -40,7 +43,8 @@ class Builder {
     return append(std::move(step));
   }
   void output(SlotId x) {
-    program.steps.push_back({x, OutputStep{x, PartyId::kDealer, "y"}, types_[index_of(x)], "layer"});
+    const std::string name = "y" + std::to_string(program.steps.size());
+    program.steps.push_back({x, OutputStep{x, PartyId::kDealer, name}, types_[index_of(x)], "layer"});
   }
 
   Program program;
@@ -88,8 +92,8 @@ TEST(NarrowModuli, KeepsWhatTheReadersOpen) {
 
 TEST(NarrowModuli, LeavesAMaximumItsExtraBit) {
   Builder b;
-  const SlotId y = b.append(LinearStep{
-      {{b.input({1, 2, 2, 1}), ChannelGeometry{4, 1}, b.constant({1}, Bits(8), 1)}}, {}, Bits(32)});
+  const SlotId y =
+      b.append(LinearStep{{{b.input({1, 2, 2, 1}), ChannelGeometry{4, 1}, b.constant({1}, Bits(8), 1)}}, {}, Bits(32)});
   const SlotId image = b.append(ReshapeStep{y, {1, 2, 2, 1}});
   PoolGeometry pool;
   pool.in_h = pool.in_w = pool.kernel_h = pool.kernel_w = pool.stride_h = pool.stride_w = 2;

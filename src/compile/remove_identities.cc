@@ -15,8 +15,8 @@ bool all_equal(const std::vector<int64_t>& list, int64_t value) {
 // is_neutral: the constant operand of an elementwise node leaves the other one as it is.
 bool is_neutral(const Graph& graph, const Node& node, float neutral) {
   const FloatTensor* constant = float_constant(graph, node.inputs[1]);
-  return constant && std::all_of(constant->values.begin(), constant->values.end(),
-                                 [&](float value) { return value == neutral; });
+  return constant &&
+         std::all_of(constant->values.begin(), constant->values.end(), [&](float value) { return value == neutral; });
 }
 
 bool keeps_order(const Graph& graph, const Node& node) {

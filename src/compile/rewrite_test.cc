@@ -8,7 +8,7 @@
 #include "compile/merge_pads.h"
 #include "compile/remove_identities.h"
 #include "compile/softmax_last.h"
-#include "compile/testing.h"
+#include "compile/test_model.h"
 #include "compile/to_nhwc.h"
 
 namespace treville {
@@ -109,8 +109,8 @@ TEST(MergePads, GivesZerosToConvolutionsAndToMaximaOfNonNegatives) {
 
 TEST(MergePads, KeepsZerosThatMayWinAMaximum) {
   Model m;
-  const ValueId x = m.op("Pad", {m.input({1, 6, 6, 2})}, {{"pads", Ints{0, 1, 1, 0, 0, 1, 1, 0}},
-                                                          {"mode", std::string("constant")}, {"value", 0.0}});
+  const ValueId x = m.op("Pad", {m.input({1, 6, 6, 2})},
+                         {{"pads", Ints{0, 1, 1, 0, 0, 1, 1, 0}}, {"mode", std::string("constant")}, {"value", 0.0}});
   Graph graph = m.done({m.max_pool(x, 3, 2)});
   merge_pads(graph);
   EXPECT_EQ(count(graph, "Pad"), 1);

@@ -6,7 +6,7 @@
 #include "compile/fold_constants.h"
 #include "compile/infer_shapes.h"
 #include "compile/remove_identities.h"
-#include "compile/testing.h"
+#include "compile/test_model.h"
 
 namespace treville {
 namespace {
@@ -52,11 +52,23 @@ TEST(FoldConstants, ShapeSubGraphsVanish) {
   const ValueId rest = m.graph.add_constant("rest", IntTensor(Shape{1}, {-1}));
   const ValueId rows = m.graph.add_node("Gather", "rows", {shape, zero}, {{"axis", int64_t{0}}}, DType::kInt);
   const ValueId wanted = m.graph.add_node("Concat", "wanted", {rows, rest}, {{"axis", int64_t{0}}}, DType::kInt);
-  Graph graph = m.done({m.op("Reshape", {x, wanted})});
+  const Graph graph = m.done({m.op("Reshape", {x, wanted})});
+  EXPECT_EQ(graph.nodes.size(), 1U);
+  EXPECT_EQ(*graph.value(graph.outputs[0]).shape, (Shape{2, 12}));
+}
+
+TEST(FoldConstants, EvaluatesWhatBecameConstant) {
+  Model m;
+  const ValueId x = m.input({2, 3});
+  const ValueId factor = m.op("Add", {m.random({3}), m.random({3})});
+  Graph graph = m.done({m.op("Mul", {x, factor})});
+  const ValueId late = graph.add_node("Neg", "late", {graph.nodes[0].inputs[1]});
+  infer_node(graph, graph.nodes.back());
+  std::swap(graph.nodes[0], graph.nodes[1]);
+  graph.nodes[1].inputs[1] = late;
   const Graph before = graph;
   fold_constants(graph);
   EXPECT_EQ(graph.nodes.size(), 1U);
-  EXPECT_EQ(*graph.value(graph.outputs[0]).shape, (Shape{2, 12}));
   expect_same_meaning(before, graph);
 }
 
@@ -163,8 +175,11 @@ TEST(FoldBatchnorm, FoldsForwardIntoGroups) {
   Model m;
   const ValueId x = m.op("Mul", {m.op("Relu", {m.input({1, 4, 4, 6})}), m.random({6}, 1, 2)});
   Graph graph = m.done({m.op("Conv", {x, m.random({3, 3, 2, 9})},
-                             {{"strides", Ints{1, 1}}, {"dilations", Ints{1, 1}}, {"pads", Ints{1, 1, 1, 1}},
-                              {"auto_pad", std::string("explicit")}, {"groups", int64_t{3}},
+                             {{"strides", Ints{1, 1}},
+                              {"dilations", Ints{1, 1}},
+                              {"pads", Ints{1, 1, 1, 1}},
+                              {"auto_pad", std::string("explicit")},
+                              {"groups", int64_t{3}},
                               {"layout", std::string("NHWC")}})});
   const Graph before = graph;
   fold_batchnorm(graph);

@@ -137,18 +137,20 @@ class Carrier {
 
   void carry(Node node) {
     const std::string_view op = node.op;
-    if (op == "Conv" || op == "MaxPool" || op == "AveragePool" || op == "BatchNorm") return carry_image(std::move(node));
+    if (op == "Conv" || op == "MaxPool" || op == "AveragePool" || op == "BatchNorm")
+      return carry_image(std::move(node));
     if (node.inputs.empty() || graph_.constant(node.inputs[0])) {
       if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div") return carry_elementwise(std::move(node));
       return carry_as_is(std::move(node));
     }
     if (op == "Transpose") return carry_transpose(node);
-    if (op == "Relu" || op == "Clip" || op == "LeakyRelu" || op == "Identity" || op == "Dropout")
+    if (op == "Relu" || op == "Clip" || op == "LeakyRelu" || op == "Neg" || op == "Identity" || op == "Dropout")
       return carry_unary(std::move(node));
     if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div") return carry_elementwise(std::move(node));
     if (op == "Concat") return carry_concat(std::move(node));
     if (op == "Softmax") return carry_softmax(std::move(node));
-    if (op == "ReduceMean" || op == "ReduceSum" || op == "Squeeze" || op == "ArgMax") return carry_reduction(std::move(node));
+    if (op == "ReduceMean" || op == "ReduceSum" || op == "Squeeze" || op == "ArgMax")
+      return carry_reduction(std::move(node));
     if (op == "Pad") return carry_pad(std::move(node));
     if (op == "Slice") return carry_slice(std::move(node));
     if (op == "Reshape" || op == "Flatten") return carry_reshape(std::move(node));

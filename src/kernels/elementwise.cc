@@ -34,8 +34,7 @@ std::vector<Axis> merged(const std::vector<Axis>& axes) {
   std::vector<Axis> result;
   for (const Axis& axis : axes) {
     if (axis.extent == 1) continue;
-    if (!result.empty() && result.back().from == axis.from * axis.extent &&
-        result.back().to == axis.to * axis.extent) {
+    if (!result.empty() && result.back().from == axis.from * axis.extent && result.back().to == axis.to * axis.extent) {
       result.back() = {result.back().extent * axis.extent, axis.from, axis.to};
     } else {
       result.push_back(axis);

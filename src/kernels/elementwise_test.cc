@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "kernels/elementwise_loops.h"
 #include "kernels/kernels_test_util.h"
 
 namespace treville {
@@ -90,8 +93,19 @@ TYPED_TEST(Elementwise, AddsAVectorToEveryRowOfChannels) {
 
 TYPED_TEST(Elementwise, SumPoolAddsWindowsAndPaddingAddsZero) {
   using Word = TypeParam;
-  const PoolGeometry pool{.batch = 2, .in_h = 5, .in_w = 6, .channels = 3, .out_h = 3, .out_w = 4, .kernel_h = 3,
-                          .kernel_w = 2, .stride_h = 2, .stride_w = 2, .dilation_h = 1, .dilation_w = 2, .pad_top = 1,
+  const PoolGeometry pool{.batch = 2,
+                          .in_h = 5,
+                          .in_w = 6,
+                          .channels = 3,
+                          .out_h = 3,
+                          .out_w = 4,
+                          .kernel_h = 3,
+                          .kernel_w = 2,
+                          .stride_h = 2,
+                          .stride_w = 2,
+                          .dilation_h = 1,
+                          .dilation_w = 2,
+                          .pad_top = 1,
                           .pad_left = 2};
   const RingTensor x = random_tensor<Word>(input_shape(pool), this->random_);
   const RingTensor y = sum_pool(pool, x);
@@ -202,8 +216,15 @@ TYPED_TEST(Elementwise, DryTensorsGiveDryResultsOfTheSameShapeAndBytes) {
   multiply_elementwise(y, x);
   add_channel(y, v);
   EXPECT_TRUE(y.is_dry());
-  const PoolGeometry pool{.in_h = 4, .in_w = 4, .channels = 3, .out_h = 2, .out_w = 2, .kernel_h = 2, .kernel_w = 2,
-                          .stride_h = 2, .stride_w = 2};
+  const PoolGeometry pool{.in_h = 4,
+                          .in_w = 4,
+                          .channels = 3,
+                          .out_h = 2,
+                          .out_w = 2,
+                          .kernel_h = 2,
+                          .kernel_w = 2,
+                          .stride_h = 2,
+                          .stride_w = 2};
   const auto expect_dry = [&](const RingTensor& result, const Shape& shape) {
     EXPECT_TRUE(result.is_dry());
     EXPECT_EQ(result.shape(), shape);
@@ -216,6 +237,16 @@ TYPED_TEST(Elementwise, DryTensorsGiveDryResultsOfTheSameShapeAndBytes) {
   expect_dry(pad(y, {0, 1, 1, 0}, {0, 1, 1, 0}), {1, 6, 6, 3});
   expect_dry(slice(y, {0, 3, 0, 0}, {1, -1, 1, 1}, {1, 4, 2, 3}), {1, 4, 2, 3});
   expect_dry(gather_rows(y, 3, {0, -1}), {2, 3});
+}
+
+TEST(Targets, TheLoopOverTargetsReallySwitches) {
+  std::set<const Loops<uint32_t>*> tables;
+  for_each_target([&] { tables.insert(&loops<uint32_t>()); });
+#if defined(__x86_64__)
+  EXPECT_GE(tables.size(), 2u) << "only one of several targets was tested";
+#else
+  EXPECT_GE(tables.size(), 1u);
+#endif
 }
 
 }  // namespace

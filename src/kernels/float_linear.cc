@@ -126,8 +126,8 @@ FloatTensor apply_map(const ChannelGeometry& g, const FloatTensor& weight, const
 
 FloatTensor apply_float(const LinearMap& map, const FloatTensor& weight, const FloatTensor& x) {
   CHECK(weight.shape.elements() == weight_shape(map).elements() && x.shape.elements() == input_shape(map).elements(),
-        "weight {} and input {} do not fit the map, which takes {} and {}", to_string(weight.shape),
-        to_string(x.shape), to_string(weight_shape(map)), to_string(input_shape(map)));
+        "weight {} and input {} do not fit the map, which takes {} and {}", to_string(weight.shape), to_string(x.shape),
+        to_string(weight_shape(map)), to_string(input_shape(map)));
   if (macs(map) == 0) return FloatTensor(output_shape(map));
   try {
     return std::visit([&](const auto& g) { return apply_map(g, weight, x); }, map);

@@ -59,32 +59,98 @@ TEST(FloatLinear, ConvolutionsMatchTheDefinition) {
   for (int64_t c : {1, 3, 5, 16}) {
     for (int64_t o : {1, 6, 17}) {
       expect_conv({.batch = 2, .in_h = 7, .in_w = 9, .in_c = c, .out_h = 7, .out_w = 9, .out_c = o});
-      expect_conv({.batch = 2, .in_h = 7, .in_w = 9, .in_c = c, .out_h = 7, .out_w = 9, .out_c = o, .kernel_h = 3,
-                   .kernel_w = 3, .pad_top = 1, .pad_left = 1});
-      expect_conv({.in_h = 8, .in_w = 9, .in_c = c, .out_h = 4, .out_w = 3, .out_c = o, .kernel_h = 3, .kernel_w = 2,
-                   .stride_h = 2, .stride_w = 3, .dilation_h = 2, .dilation_w = 2, .pad_top = 1, .pad_left = 0});
+      expect_conv({.batch = 2,
+                   .in_h = 7,
+                   .in_w = 9,
+                   .in_c = c,
+                   .out_h = 7,
+                   .out_w = 9,
+                   .out_c = o,
+                   .kernel_h = 3,
+                   .kernel_w = 3,
+                   .pad_top = 1,
+                   .pad_left = 1});
+      expect_conv({.in_h = 8,
+                   .in_w = 9,
+                   .in_c = c,
+                   .out_h = 4,
+                   .out_w = 3,
+                   .out_c = o,
+                   .kernel_h = 3,
+                   .kernel_w = 2,
+                   .stride_h = 2,
+                   .stride_w = 3,
+                   .dilation_h = 2,
+                   .dilation_w = 2,
+                   .pad_top = 1,
+                   .pad_left = 0});
     }
   }
 }
 
 TEST(FloatLinear, GroupedAndDepthwiseConvolutionsMatchTheDefinition) {
-  expect_conv({.batch = 2, .in_h = 6, .in_w = 5, .in_c = 8, .out_h = 6, .out_w = 5, .out_c = 12, .kernel_h = 3,
-               .kernel_w = 3, .pad_top = 1, .pad_left = 1, .groups = 4});
+  expect_conv({.batch = 2,
+               .in_h = 6,
+               .in_w = 5,
+               .in_c = 8,
+               .out_h = 6,
+               .out_w = 5,
+               .out_c = 12,
+               .kernel_h = 3,
+               .kernel_w = 3,
+               .pad_top = 1,
+               .pad_left = 1,
+               .groups = 4});
   for (int64_t multiple : {1, 3}) {
-    expect_conv({.in_h = 6, .in_w = 5, .in_c = 5, .out_h = 3, .out_w = 3, .out_c = 5 * multiple, .kernel_h = 3,
-                 .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_top = 1, .pad_left = 1, .groups = 5});
+    expect_conv({.in_h = 6,
+                 .in_w = 5,
+                 .in_c = 5,
+                 .out_h = 3,
+                 .out_w = 3,
+                 .out_c = 5 * multiple,
+                 .kernel_h = 3,
+                 .kernel_w = 3,
+                 .stride_h = 2,
+                 .stride_w = 2,
+                 .pad_top = 1,
+                 .pad_left = 1,
+                 .groups = 5});
   }
 }
 
 TEST(FloatLinear, OddPaddingsMatchTheDefinition) {
   // Windows wholly in the padding, windows that end before the input, and asymmetric padding.
-  expect_conv({.in_h = 3, .in_w = 3, .in_c = 2, .out_h = 12, .out_w = 9, .out_c = 4, .kernel_h = 2, .kernel_w = 2,
-               .pad_top = 5, .pad_left = 4});
+  expect_conv({.in_h = 3,
+               .in_w = 3,
+               .in_c = 2,
+               .out_h = 12,
+               .out_w = 9,
+               .out_c = 4,
+               .kernel_h = 2,
+               .kernel_w = 2,
+               .pad_top = 5,
+               .pad_left = 4});
   expect_conv({.in_h = 9, .in_w = 9, .in_c = 2, .out_h = 2, .out_w = 3, .out_c = 4, .kernel_h = 3, .kernel_w = 3});
-  expect_conv({.in_h = 4, .in_w = 4, .in_c = 2, .out_h = 2, .out_w = 2, .out_c = 4, .kernel_h = 3, .kernel_w = 3,
-               .stride_h = 2, .stride_w = 2});
-  expect_conv({.in_h = 2, .in_w = 2, .in_c = 1, .out_h = 1, .out_w = 1, .out_c = 1, .kernel_h = 2, .kernel_w = 2,
-               .pad_top = 7, .pad_left = 7});
+  expect_conv({.in_h = 4,
+               .in_w = 4,
+               .in_c = 2,
+               .out_h = 2,
+               .out_w = 2,
+               .out_c = 4,
+               .kernel_h = 3,
+               .kernel_w = 3,
+               .stride_h = 2,
+               .stride_w = 2});
+  expect_conv({.in_h = 2,
+               .in_w = 2,
+               .in_c = 1,
+               .out_h = 1,
+               .out_w = 1,
+               .out_c = 1,
+               .kernel_h = 2,
+               .kernel_w = 2,
+               .pad_top = 7,
+               .pad_left = 7});
 }
 
 TEST(FloatLinear, ProductsMatchTheDefinition) {
@@ -102,8 +168,8 @@ TEST(FloatLinear, ProductsMatchTheDefinition) {
 }
 
 TEST(FloatLinear, ChannelsScale) {
-  const FloatTensor y = apply_float(ChannelGeometry{2, 3}, FloatTensor({3}, {1, 2, -3}),
-                                    FloatTensor({2, 3}, {1, 2, 3, 4, 5, 6}));
+  const FloatTensor y =
+      apply_float(ChannelGeometry{2, 3}, FloatTensor({3}, {1, 2, -3}), FloatTensor({2, 3}, {1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(y.values, (std::vector<float>{1, 4, -9, 4, 10, -18}));
   EXPECT_THROW(apply_float(ChannelGeometry{2, 3}, FloatTensor({2}), FloatTensor({2, 3})), BugError);
 }

@@ -26,30 +26,94 @@ std::vector<LinearMap> edge_maps() {
   for (int64_t c : {1, 3, 5, 17, 32}) {
     for (int64_t o : {1, 3, 8, 17}) {
       maps.push_back(conv_of({.batch = 2, .in_h = 7, .in_w = 9, .in_c = c, .out_c = o}));
-      maps.push_back(conv_of({.batch = 2, .in_h = 7, .in_w = 9, .in_c = c, .out_c = o, .kernel_h = 3, .kernel_w = 3,
-                              .pad_top = 1, .pad_left = 1}));
-      maps.push_back(conv_of({.in_h = 9, .in_w = 8, .in_c = c, .out_c = o, .kernel_h = 3, .kernel_w = 2, .stride_h = 2,
-                              .stride_w = 3, .dilation_h = 2, .dilation_w = 3, .pad_top = 2, .pad_left = 1}));
+      maps.push_back(conv_of({.batch = 2,
+                              .in_h = 7,
+                              .in_w = 9,
+                              .in_c = c,
+                              .out_c = o,
+                              .kernel_h = 3,
+                              .kernel_w = 3,
+                              .pad_top = 1,
+                              .pad_left = 1}));
+      maps.push_back(conv_of({.in_h = 9,
+                              .in_w = 8,
+                              .in_c = c,
+                              .out_c = o,
+                              .kernel_h = 3,
+                              .kernel_w = 2,
+                              .stride_h = 2,
+                              .stride_w = 3,
+                              .dilation_h = 2,
+                              .dilation_w = 3,
+                              .pad_top = 2,
+                              .pad_left = 1}));
     }
-    maps.push_back(conv_of({.batch = 2, .in_h = 6, .in_w = 5, .in_c = c, .out_c = c, .kernel_h = 3, .kernel_w = 3,
-                            .stride_h = 2, .stride_w = 1, .pad_top = 1, .pad_left = 1, .groups = c}));
-    maps.push_back(conv_of({.in_h = 6, .in_w = 5, .in_c = c, .out_c = 3 * c, .kernel_h = 3, .kernel_w = 3,
-                            .dilation_h = 2, .dilation_w = 2, .pad_top = 2, .pad_left = 2, .groups = c}));
-    maps.push_back(conv_of({.in_h = 6, .in_w = 5, .in_c = 2 * c, .out_c = 3 * 2, .kernel_h = 3, .kernel_w = 3,
-                            .pad_top = 1, .pad_left = 1, .groups = 2}));
+    maps.push_back(conv_of({.batch = 2,
+                            .in_h = 6,
+                            .in_w = 5,
+                            .in_c = c,
+                            .out_c = c,
+                            .kernel_h = 3,
+                            .kernel_w = 3,
+                            .stride_h = 2,
+                            .stride_w = 1,
+                            .pad_top = 1,
+                            .pad_left = 1,
+                            .groups = c}));
+    maps.push_back(conv_of({.in_h = 6,
+                            .in_w = 5,
+                            .in_c = c,
+                            .out_c = 3 * c,
+                            .kernel_h = 3,
+                            .kernel_w = 3,
+                            .dilation_h = 2,
+                            .dilation_w = 2,
+                            .pad_top = 2,
+                            .pad_left = 2,
+                            .groups = c}));
+    maps.push_back(conv_of({.in_h = 6,
+                            .in_w = 5,
+                            .in_c = 2 * c,
+                            .out_c = 3 * 2,
+                            .kernel_h = 3,
+                            .kernel_w = 3,
+                            .pad_top = 1,
+                            .pad_left = 1,
+                            .groups = 2}));
+    // Narrow groups, of which several share a panel.
+    for (int64_t groups : {3, 4, 6}) {
+      maps.push_back(conv_of({.batch = 2,
+                              .in_h = 5,
+                              .in_w = 4,
+                              .in_c = 2 * groups,
+                              .out_c = c * groups,
+                              .kernel_h = 3,
+                              .kernel_w = 2,
+                              .pad_top = 1,
+                              .pad_left = 1,
+                              .groups = groups}));
+      maps.push_back(conv_of({.in_h = 5, .in_w = 4, .in_c = c * groups, .out_c = 2 * groups, .groups = groups}));
+    }
     maps.push_back(ChannelGeometry{11, c});
   }
   // Padding larger than the kernel: some windows see nothing but zeros.
-  maps.push_back(conv_of({.in_h = 3, .in_w = 3, .in_c = 4, .out_c = 6, .kernel_h = 2, .kernel_w = 2, .pad_top = 5,
-                          .pad_left = 4}));
-  maps.push_back(conv_of({.in_h = 3, .in_w = 3, .in_c = 4, .out_c = 4, .kernel_h = 2, .kernel_w = 2, .pad_top = 5,
-                          .pad_left = 4, .groups = 4}));
+  maps.push_back(conv_of(
+      {.in_h = 3, .in_w = 3, .in_c = 4, .out_c = 6, .kernel_h = 2, .kernel_w = 2, .pad_top = 5, .pad_left = 4}));
+  maps.push_back(conv_of({.in_h = 3,
+                          .in_w = 3,
+                          .in_c = 4,
+                          .out_c = 4,
+                          .kernel_h = 2,
+                          .kernel_w = 2,
+                          .pad_top = 5,
+                          .pad_left = 4,
+                          .groups = 4}));
   // A stride over a 1x1 kernel, and one with padding.
   maps.push_back(conv_of({.batch = 2, .in_h = 9, .in_w = 9, .in_c = 6, .out_c = 10, .stride_h = 2, .stride_w = 2}));
   maps.push_back(conv_of({.in_h = 4, .in_w = 4, .in_c = 6, .out_c = 10, .pad_top = 1, .pad_left = 1}));
   // More rows, depth and columns than one cache block.
-  maps.push_back(conv_of({.in_h = 14, .in_w = 14, .in_c = 70, .out_c = 40, .kernel_h = 3, .kernel_w = 3, .pad_top = 1,
-                          .pad_left = 1}));
+  maps.push_back(conv_of(
+      {.in_h = 14, .in_w = 14, .in_c = 70, .out_c = 40, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1}));
   maps.push_back(MatmulGeometry{150, 700, 50});
   maps.push_back(MatmulGeometry{3, 1030, 1100});
   maps.push_back(ChannelGeometry{1000, 3});
@@ -103,8 +167,16 @@ TYPED_TEST(LinearKernels, AccumulateAddsInPlace) {
 TYPED_TEST(LinearKernels, ReferenceMatchesAHandComputedConvolution) {
   using Word = TypeParam;
   const Ring ring = sizeof(Word) == 4 ? Ring::k32 : Ring::k64;
-  const LinearMap map = ConvGeometry{.in_h = 2, .in_w = 2, .in_c = 1, .out_h = 2, .out_w = 2, .out_c = 1,
-                                     .kernel_h = 2, .kernel_w = 2, .pad_top = 1, .pad_left = 0};
+  const LinearMap map = ConvGeometry{.in_h = 2,
+                                     .in_w = 2,
+                                     .in_c = 1,
+                                     .out_h = 2,
+                                     .out_w = 2,
+                                     .out_c = 1,
+                                     .kernel_h = 2,
+                                     .kernel_w = 2,
+                                     .pad_top = 1,
+                                     .pad_left = 0};
   RingTensor x = RingTensor::stored(ring, input_shape(map)), weight = RingTensor::stored(ring, weight_shape(map));
   const Word inputs[] = {1, 2, 3, 4}, weights[] = {10, 20, 30, static_cast<Word>(-1)};
   std::copy_n(inputs, 4, x.as<Word>().begin());

@@ -84,8 +84,8 @@ HWY_INLINE void zip_rows(const uint8_t* in, uint8_t* out) {
   for (int half = 0; half < 2; ++half) {
     const auto row = [&](int j) HWY_ATTR { return hn::LoadU(d8, in + j * kPlaneBlockBytes); };
     const auto pair = [&](int j) HWY_ATTR {
-      return hn::BitCast(d16, half == 0 ? hn::InterleaveLower(d8, row(j), row(j + 1))
-                                        : hn::InterleaveUpper(d8, row(j), row(j + 1)));
+      return hn::BitCast(
+          d16, half == 0 ? hn::InterleaveLower(d8, row(j), row(j + 1)) : hn::InterleaveUpper(d8, row(j), row(j + 1)));
     };
     const auto p0 = pair(0), p2 = pair(2), p4 = pair(4), p6 = pair(6);
     const auto low_03 = hn::BitCast(d32, hn::InterleaveLower(d16, p0, p2));
@@ -147,13 +147,15 @@ void widen(const uint32_t* HWY_RESTRICT low, const uint32_t* HWY_RESTRICT high, 
   for (int64_t e = 0; e < kPlaneBlock; ++e) values[e] = uint64_t{high[e]} << 32 | low[e];
 }
 
-// expand writes the masks of the first n bits, 32 of them at a time.
+// expand writes the masks of the first n bits, 32 of them at a time: 32-bit masks first, which wider words extend.
 template <class Word>
 HWY_INLINE void expand(const uint64_t* HWY_RESTRICT plane, Word* HWY_RESTRICT out, int64_t n) {
   int64_t e = 0;
   for (; e + 32 <= n; e += 32) {
-    const auto bits = static_cast<Word>(static_cast<uint32_t>(plane[e / 64] >> (e % 64)));
-    for (int i = 0; i < 32; ++i) out[e + i] = Word{0} - ((bits >> i) & 1);
+    const auto bits = static_cast<uint32_t>(plane[e / 64] >> (e % 64));
+    int32_t masks[32];
+    for (int i = 0; i < 32; ++i) masks[i] = -static_cast<int32_t>((bits >> i) & 1);
+    for (int i = 0; i < 32; ++i) out[e + i] = static_cast<Word>(masks[i]);
   }
   for (; e < n; ++e) out[e] = Word{0} - static_cast<Word>((plane[e / 64] >> (e % 64)) & 1);
 }

@@ -101,7 +101,9 @@ class Clear final : public ClearProtocol {
     truncate_plane(x, truncate, k + Bits(1), k - Bits(1));
     RingTensor y = RingTensor::make(x.ring(), output_shape(pool), x.plane().is_dry());
     if (!y.is_dry()) {
-      dispatch(x.ring(), [&](auto word) { pool_words(pool, x.plane().as<decltype(word)>(), y.as<decltype(word)>()); });
+      dispatch(x.ring(), [&](auto word) {
+        pool_words<decltype(word)>(pool, x.plane().as<decltype(word)>(), y.as<decltype(word)>());
+      });
     }
     reduce(y, k + Bits(1));
     return Shared(SharedForm::kAdditive, x.ring(), k + Bits(1), output_shape(pool), std::move(y));
@@ -154,7 +156,7 @@ class Clear final : public ClearProtocol {
       for (Word& element : x.plane().template as<Word>()) {
         const int64_t y = round_shift(sign_extend(element, modulus), truncate);
         largest = std::max(largest, magnitude(y));
-        violations += std::bit_width(magnitude(y)) > allowed.value();
+        violations += static_cast<int>(std::bit_width(magnitude(y))) > allowed.value();
         element = static_cast<Word>(sign_extend(static_cast<uint64_t>(y), width));
       }
     });
@@ -175,7 +177,7 @@ class Clear final : public ClearProtocol {
       for (const auto element : x.plane().template as<decltype(word)>()) {
         const uint64_t distance = magnitude(round_shift(sign_extend(element, x.modulus()), truncate) - upper);
         largest = std::max(largest, distance);
-        violations += std::bit_width(distance) > k.value() - 1;
+        violations += static_cast<int>(std::bit_width(distance)) > k.value() - 1;
       }
     });
     if (violations > 0) record(x.plane().elements(), largest, k - Bits(1), violations);

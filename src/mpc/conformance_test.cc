@@ -17,7 +17,7 @@ namespace {
 using testing::Builder;
 using testing::conv_of;
 using testing::pool_of;
-using Wide = __int128;
+__extension__ using Wide = __int128;
 
 struct Case {
   std::string protocol;
@@ -234,7 +234,7 @@ TEST_P(Conformance, MaxPool) {
             for (size_t i = 0; i < expected.size(); ++i) {
               const Wide difference = (static_cast<Wide>(out[i]) << f) - expected[i];
               ASSERT_TRUE(difference < Wide{1} << f && -difference < Wide{1} << f)
-                  << "f=" << f << " k=" << used << " output " << i;
+                  << "f=" << f << " k=" << used.value() << " output " << i;
             }
           });
     }
@@ -419,8 +419,8 @@ std::vector<Case> cases() {
     for (Ring ring : {Ring::k32, Ring::k64}) all.push_back({std::string(name), ring});
   return all;
 }
-INSTANTIATE_TEST_SUITE_P(Protocols, Conformance, ::testing::ValuesIn(cases()), [](const auto& info) {
-  return fmt::format("{}{}", info.param.protocol, bits_of(info.param.ring));
+INSTANTIATE_TEST_SUITE_P(Protocols, Conformance, ::testing::ValuesIn(cases()), [](const auto& test) {
+  return fmt::format("{}{}", test.param.protocol, bits_of(test.param.ring));
 });
 
 }  // namespace

@@ -180,7 +180,7 @@ TEST(LocalOperationsErrors, MissingPlanesAreBugs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rings, LocalOperations, ::testing::Values(Ring::k32, Ring::k64),
-                         [](const auto& info) { return fmt::format("Ring{}", bits_of(info.param)); });
+                         [](const auto& test) { return fmt::format("Ring{}", bits_of(test.param)); });
 
 }  // namespace
 }  // namespace treville

@@ -62,6 +62,13 @@ std::string mismatch(const Frame& frame, PartyId from, FrameKind kind, const Mes
                      describe(kind, tag, bytes), label(from), describe(frame.kind, frame.tag, frame.payload.bytes()));
 }
 
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
+}
+
 void check_sendable(const Buffer& payload) {
   CHECK(!payload.is_dry(), "a dry buffer cannot be sent");
   CHECK(payload.bytes() < static_cast<size_t>(kMaxFrameBytes), "a message of {} bytes", payload.bytes());

@@ -40,6 +40,8 @@ std::string label(PartyId party);
 std::string where(PartyId self, Phase phase, const std::string& step_name);
 // mismatch explains a frame that is not the one expected, or returns an empty string when it is.
 std::string mismatch(const Frame& frame, PartyId from, FrameKind kind, const MessageTag& tag, size_t bytes);
+// printable keeps a peer's text from doing anything but being read: control characters become spaces.
+std::string printable(std::string text);
 // check_sendable CHECKs that a payload is stored and fits a frame.
 void check_sendable(const Buffer& payload);
 

@@ -30,14 +30,6 @@ constexpr auto kDrainPoll = milliseconds(5);
 
 double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
-// printable keeps a peer's text from doing anything but being read.
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return text;
-}
-
 }  // namespace
 
 TlsShared::TlsShared(PartyId own, const TlsNetworkOptions& given) : self(own), options(given) {
@@ -200,10 +192,8 @@ TlsConnection::TlsConnection(TlsShared& shared, PartyId peer, Phase phase, TlsSt
     : impl_(std::make_unique<Impl>(shared, peer, phase, std::move(stream))) {}
 
 TlsConnection::~TlsConnection() {
-  if (impl_->thread.joinable()) {
-    close();
-    impl_->thread.join();
-  }
+  close();
+  join();
   impl_->descriptor.release();
 }
 
@@ -261,6 +251,10 @@ void TlsConnection::close() {
     impl_->paused = false;
   }
   impl_->kick();
+}
+
+void TlsConnection::join() {
+  if (impl_->thread.joinable()) impl_->thread.join();
 }
 
 void TlsConnection::add_to(TlsStats& stats) const {

@@ -49,7 +49,7 @@ class TlsConnection {
  public:
   // phase is kOffline (bounded queues) or kOnline (unbounded).
   TlsConnection(TlsShared& shared, PartyId peer, Phase phase, TlsStream stream);
-  ~TlsConnection();  // after close: waits for the I/O thread
+  ~TlsConnection();
   void start();
 
   // send queues a frame; offline it blocks while the queue is full. `phase` is for messages.
@@ -60,6 +60,8 @@ class TlsConnection {
   void wake();
   // close sends what is queued, says goodbye and ends the I/O thread; returns at once.
   void close();
+  // join waits for the I/O thread, after close.
+  void join();
   void add_to(TlsStats& stats) const;
 
  private:

@@ -41,6 +41,14 @@ class TlsChannel final : public Channel {
 
 struct TlsNetwork::Impl {
   Impl(PartyId self, const TlsNetworkOptions& options) : shared(self, options) {}
+  // All threads end before the first connection goes, because a failure in one wakes the others.
+  ~Impl() {
+    for (const auto& connection : connections) connection->close();
+    for (const auto& connection : connections) connection->join();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   TlsShared shared;
   std::vector<std::unique_ptr<TlsConnection>> connections;
   std::unique_ptr<TlsChannel> channels[3][3];
@@ -51,8 +59,8 @@ TlsNetwork::TlsNetwork(PartyId self, std::vector<TlsPeer> peers, const TlsNetwor
   TlsShared& shared = impl_->shared;
   std::vector<std::unique_ptr<TlsConnection>>& connections = impl_->connections;
   connections.reserve(2 * peers.size());
-  shared.on_failure = [this] {
-    for (const auto& connection : impl_->connections) connection->wake();
+  shared.on_failure = [&connections] {
+    for (const auto& connection : connections) connection->wake();
   };
   for (TlsPeer& peer : peers) {
     CHECK(peer.party != self && peer.offline && peer.online, "party {} is no connected peer", peer.party);
@@ -68,9 +76,7 @@ TlsNetwork::TlsNetwork(PartyId self, std::vector<TlsPeer> peers, const TlsNetwor
   for (const auto& connection : connections) connection->start();
 }
 
-TlsNetwork::~TlsNetwork() {
-  for (const auto& connection : impl_->connections) connection->close();
-}
+TlsNetwork::~TlsNetwork() = default;
 
 PartyId TlsNetwork::self() const { return impl_->shared.self; }
 

@@ -1,4 +1,5 @@
-// Relu, Clip, LeakyRelu. A clip is brought to min(max(x, 0), upper), and a one-sided one to a relu, by adding constants.
+// Relu, Clip, LeakyRelu. A clip is brought to min(max(x, 0), upper), and a one-sided one to a relu, by adding
+// constants.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -92,7 +93,8 @@ SlotId clip(LowerContext& context, SlotId x, double upper) {
   if (type.bound <= upper) return relu(context, x);
   const auto t = context.truncation(x, Use::kActivation, type.bound + upper);
   const int64_t integer = std::llround(std::ldexp(upper, t.scale.value()) * static_cast<double>(type.divisor));
-  if (integer < 1) context.fail(fmt::format("its interval is narrower than the {} fraction bits its operand keeps", t.scale));
+  if (integer < 1)
+    context.fail(fmt::format("its interval is narrower than the {} fraction bits its operand keeps", t.scale));
   return context.emit(ClipStep{x, t.truncate, t.k, integer}, upper);
 }
 
@@ -153,9 +155,10 @@ void lower_leaky_relu(LowerContext& context) {
   const int growth = static_cast<int>(std::ceil(std::log2(std::max(1.0, std::abs(alpha)))));
   const int room = bits_of(context.type(x).ring).value() - t.k.value() - growth;
   if (room < kFewestSlopeBits) {
-    context.fail(fmt::format("its slope needs {} bits beside the {} of its operand, more than the {}-bit ring has. Use the "
-                             "64-bit ring.",
-                             kFewestSlopeBits + growth, t.k, bits_of(context.type(x).ring)));
+    context.fail(
+        fmt::format("its slope needs {} bits beside the {} of its operand, more than the {}-bit ring has. Use the "
+                    "64-bit ring.",
+                    kFewestSlopeBits + growth, t.k, bits_of(context.type(x).ring)));
   }
   const int bits = slope_bits(alpha, std::min(room, kSlopeBits + 4));
   const int64_t slope = std::llround(std::ldexp(alpha, bits));

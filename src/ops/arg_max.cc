@@ -7,7 +7,9 @@
 namespace treville::ops {
 namespace {
 
-int64_t compared_axis(const Node& node, const Shape& shape) { return *normal_axis(node.get_int("axis", 0), shape.rank()); }
+int64_t compared_axis(const Node& node, const Shape& shape) {
+  return *normal_axis(node.get_int("axis", 0), shape.rank());
+}
 
 void infer(InferContext& context) {
   check_inputs(context, 1, 1);
@@ -57,7 +59,8 @@ void lower(LowerContext& context) {
   SlotId x = require_secret(context, 0);
   const Shape shape = context.type(x).shape;
   const int64_t axis = compared_axis(context.node(), shape), columns = shape[static_cast<int>(axis)];
-  if (columns < 2) context.fail(fmt::format("axis {} of {} has one element: there is nothing to compare", axis, to_string(shape)));
+  if (columns < 2)
+    context.fail(fmt::format("axis {} of {} has one element: there is nothing to compare", axis, to_string(shape)));
   const double bound = context.type(x).bound;
   if (axis != shape.rank() - 1) x = context.emit(TransposeStep{x, last_axis(shape.rank(), axis)}, bound);
   x = reshape(context, x, Shape{shape.elements() / columns, columns});

@@ -1,5 +1,5 @@
-// Add, Sub, Mul, Div with numpy broadcasting. Between secrets only sums of equal shapes are local; with a constant, sums
-// are local and products are linear layers.
+// Add, Sub, Mul, Div with numpy broadcasting. Between secrets only sums of equal shapes are local; with a constant,
+// sums are local and products are linear layers.
 #include <algorithm>
 
 #include "ops/lowering.h"
@@ -12,7 +12,8 @@ void infer(InferContext& context) {
   check_inputs(context, 2, 2);
   const auto shape = broadcast(context.shape(0), context.shape(1));
   if (!shape) {
-    context.fail(fmt::format("shapes {} and {} do not broadcast", to_string(context.shape(0)), to_string(context.shape(1))));
+    context.fail(
+        fmt::format("shapes {} and {} do not broadcast", to_string(context.shape(0)), to_string(context.shape(1))));
   }
   if (context.dtype(0) != context.dtype(1)) context.fail("one operand is integer, the other float. Add a cast.");
   context.results = {*shape};
@@ -23,15 +24,21 @@ int64_t wrapped(uint64_t value) { return static_cast<int64_t>(value); }
 
 struct Sum {
   float operator()(float a, float b) const { return a + b; }
-  int64_t operator()(int64_t a, int64_t b) const { return wrapped(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
+  int64_t operator()(int64_t a, int64_t b) const {
+    return wrapped(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  }
 };
 struct Difference {
   float operator()(float a, float b) const { return a - b; }
-  int64_t operator()(int64_t a, int64_t b) const { return wrapped(static_cast<uint64_t>(a) - static_cast<uint64_t>(b)); }
+  int64_t operator()(int64_t a, int64_t b) const {
+    return wrapped(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+  }
 };
 struct Product {
   float operator()(float a, float b) const { return a * b; }
-  int64_t operator()(int64_t a, int64_t b) const { return wrapped(static_cast<uint64_t>(a) * static_cast<uint64_t>(b)); }
+  int64_t operator()(int64_t a, int64_t b) const {
+    return wrapped(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  }
 };
 // Integer quotients round toward zero; b is not 0.
 struct Quotient {
@@ -53,7 +60,8 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
 
 std::vector<Constant> evaluate_div(const Graph& graph, const Node& node, Inputs inputs) {
   if (const IntTensor* divisor = std::get_if<IntTensor>(inputs[1]))
-    if (std::count(divisor->values.begin(), divisor->values.end(), 0) > 0) fail_node(graph, node, "an integer is divided by 0");
+    if (std::count(divisor->values.begin(), divisor->values.end(), 0) > 0)
+      fail_node(graph, node, "an integer is divided by 0");
   return evaluate<Quotient>(graph, node, inputs);
 }
 
@@ -92,7 +100,8 @@ bool varies_only_along_last(const Shape& constant, const Shape& result) {
 
 // spread broadcasts a constant to a vector over the last axis of the result, or to the result's full shape.
 FloatTensor spread(const FloatTensor& constant, const Shape& result) {
-  if (!varies_only_along_last(constant.shape, result)) return view(constant, result, 0, broadcast_strides(constant.shape, result));
+  if (!varies_only_along_last(constant.shape, result))
+    return view(constant, result, 0, broadcast_strides(constant.shape, result));
   const Shape channels{result[result.rank() - 1]};
   const FloatTensor flat(Shape{constant.shape.elements()}, constant.values);
   return view(flat, channels, 0, broadcast_strides(flat.shape, channels));
@@ -102,9 +111,10 @@ FloatTensor spread(const FloatTensor& constant, const Shape& result) {
 SlotId secret_side(LowerContext& context, int side) {
   const SlotId x = context.operand(side);
   if (context.type(x).shape.elements() != context.output_shape().elements()) {
-    context.fail(fmt::format("a secret of shape {} would be broadcast to {} by a constant, which is not supported. Export the "
-                             "model with the constant in the smaller shape.",
-                             to_string(context.type(x).shape), to_string(context.output_shape())));
+    context.fail(
+        fmt::format("a secret of shape {} would be broadcast to {} by a constant, which is not supported. Export the "
+                    "model with the constant in the smaller shape.",
+                    to_string(context.type(x).shape), to_string(context.output_shape())));
   }
   return reshape(context, x, context.output_shape());
 }
@@ -119,8 +129,8 @@ void lower_secret_sum(LowerContext& context, bool subtract) {
     slot = reshape(context, slot, context.output_shape());
   }
   const auto aligned = context.align(std::move(slots));
-  context.set_result(context.emit(
-      AddStep{aligned.slots[0], aligned.slots[1], aligned.shifts[0], aligned.shifts[1], subtract}));
+  context.set_result(
+      context.emit(AddStep{aligned.slots[0], aligned.slots[1], aligned.shifts[0], aligned.shifts[1], subtract}));
 }
 
 void lower_sum(LowerContext& context, bool subtract) {
@@ -161,7 +171,8 @@ void lower_mul(LowerContext& context) {
 void lower_div(LowerContext& context) {
   const FloatTensor* divisor = float_constant(context, 1);
   if (divisor == nullptr) context.fail("a division by a secret is not supported (supported: by a constant)");
-  if (std::count(divisor->values.begin(), divisor->values.end(), 0.0F) > 0) context.fail("its constant divisor holds a 0");
+  if (std::count(divisor->values.begin(), divisor->values.end(), 0.0F) > 0)
+    context.fail("its constant divisor holds a 0");
   lower_product(context, 0, mapped(*divisor, [](float value) { return 1 / value; }));
 }
 

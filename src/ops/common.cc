@@ -108,4 +108,21 @@ Interval times(const Interval& a, const Interval& b) {
 
 Interval same_range(const RangeContext& context) { return context.inputs.at(0); }
 
+Interval range_of_product(const FloatTensor& weight, const Interval& x, const FloatTensor* bias) {
+  const int rank = weight.shape.rank();
+  const auto outputs = static_cast<size_t>(rank == 0 ? 1 : weight.shape[rank - 1]);
+  std::vector<Interval> sums(outputs);
+  for (size_t i = 0; i < weight.values.size(); ++i) {
+    const double w = weight.values[i];
+    sums[i % outputs] = plus(sums[i % outputs], times(x, {w, w}));
+  }
+  for (size_t o = 0; bias && o < outputs; ++o) {
+    const double b = bias->values[o];
+    sums[o] = plus(sums[o], {b, b});
+  }
+  Interval all = sums.empty() ? Interval{} : sums[0];
+  for (const Interval& sum : sums) all = hull(all, sum);
+  return all;
+}
+
 }  // namespace treville::ops

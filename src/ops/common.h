@@ -103,6 +103,9 @@ inline std::vector<Constant> one(Constant constant) {
 Interval hull(const Interval& a, const Interval& b);
 Interval plus(const Interval& a, const Interval& b);
 Interval times(const Interval& a, const Interval& b);
+// range_of_product bounds W * x + bias over all outputs when every element of x lies in `x`; the outputs are the last
+// axis of the weight, all other axes are summed over. bias may be null.
+Interval range_of_product(const FloatTensor& weight, const Interval& x, const FloatTensor* bias);
 // same_range is the rule of operations that only move elements.
 Interval same_range(const RangeContext& context);
 

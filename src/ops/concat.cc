@@ -23,7 +23,8 @@ void infer_concat(InferContext& context) {
     Shape expected = result;
     if (part.rank() == result.rank()) expected[static_cast<int>(axis)] = part[static_cast<int>(axis)];
     if (part != expected)
-      context.fail(fmt::format("cannot join {} and {} along axis {}", to_string(context.shape(0)), to_string(part), axis));
+      context.fail(
+          fmt::format("cannot join {} and {} along axis {}", to_string(context.shape(0)), to_string(part), axis));
     extent += part[static_cast<int>(axis)];
   }
   result[static_cast<int>(axis)] = extent;
@@ -40,7 +41,9 @@ void infer_stack(InferContext& context) {
   }
   Ints dims = part.dims();
   const auto axis = normal_axis(context.node().get_int("axis", 0), part.rank() + 1);
-  if (!axis) context.fail(fmt::format("axis {} is outside of a stack of {}", context.node().get_int("axis", 0), to_string(part)));
+  if (!axis)
+    context.fail(
+        fmt::format("axis {} is outside of a stack of {}", context.node().get_int("axis", 0), to_string(part)));
   dims.insert(dims.begin() + *axis, context.input_count());
   context.results = {Shape(dims)};
 }

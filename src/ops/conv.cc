@@ -1,5 +1,5 @@
 // Conv: convolution (cross-correlation) of an image with a weight [kh,kw,in/groups,out], and a bias.
-#include "ops/float_map.h"
+#include "kernels/float_linear.h"
 #include "ops/lowering.h"
 #include "ops/ops.h"
 #include "ops/windows.h"
@@ -67,12 +67,16 @@ void lower(LowerContext& context) {
   const FloatTensor* weight = float_constant(context, 1);
   const bool has_bias = context.node().inputs.size() > 2;
   const FloatTensor* bias = float_constant(context, 2);
-  if (weight == nullptr) context.fail("a convolution with a secret weight is a product of two secret tensors, which is not "
-                                      "supported yet");
-  if (has_bias && bias == nullptr) context.fail("a computed bias is not supported. Export the model with a constant bias.");
+  if (weight == nullptr)
+    context.fail(
+        "a convolution with a secret weight is a product of two secret tensors, which is not "
+        "supported yet");
+  if (has_bias && bias == nullptr)
+    context.fail("a computed bias is not supported. Export the model with a constant bias.");
   CHECK(!is_nchw(context.node()), "a convolution is still NCHW");
   const SlotId x = require_secret(context, 0);
-  finish(context, context.linear(x, conv_geometry(context.node(), context.input_shape(0), weight->shape), *weight, bias));
+  finish(context,
+         context.linear(x, conv_geometry(context.node(), context.input_shape(0), weight->shape), *weight, bias));
 }
 
 }  // namespace

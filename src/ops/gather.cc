@@ -24,7 +24,9 @@ void infer(InferContext& context) {
   context.results = {Shape(dims)};
 }
 
-int64_t gathered_axis(const Node& node, const Shape& shape) { return *normal_axis(node.get_int("axis", 0), shape.rank()); }
+int64_t gathered_axis(const Node& node, const Shape& shape) {
+  return *normal_axis(node.get_int("axis", 0), shape.rank());
+}
 
 Ints positions_of(const Constant* constant, int64_t extent) {
   Ints positions = integers(constant).values;
@@ -44,7 +46,8 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
     auto to = y.values.begin();
     for (int64_t i = 0; i < outer; ++i) {
       for (int64_t position : positions) {
-        if (position < 0 || position >= extent) fail_node(graph, node, fmt::format("an index is outside of {}", to_string(x.shape)));
+        if (position < 0 || position >= extent)
+          fail_node(graph, node, fmt::format("an index is outside of {}", to_string(x.shape)));
         to = std::copy_n(x.values.begin() + (i * extent + position) * inner, inner, to);
       }
     }

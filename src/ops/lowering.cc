@@ -9,7 +9,7 @@ namespace {
 // A gather of more pieces than this costs more to describe than it is worth.
 constexpr size_t kMostPieces = 256;
 
-// Run is a progression of indices with a positive step.
+// Run is a progression of indices, upwards or downwards.
 struct Run {
   int64_t start = 0, step = 1, count = 1;
 };
@@ -19,7 +19,7 @@ std::vector<Run> runs_of(const Ints& indices) {
   for (size_t i = 0; i < indices.size();) {
     Run run{indices[i], 1, 1};
     size_t next = i + 1;
-    if (next < indices.size() && indices[next] > indices[i]) {
+    if (next < indices.size() && indices[next] != indices[i]) {
       run.step = indices[next] - indices[i];
       while (next < indices.size() && indices[next] - indices[next - 1] == run.step) ++next;
     }
@@ -75,7 +75,7 @@ SlotId pick(LowerContext& context, SlotId x, int axis, const Ints& indices) {
     slice.starts[static_cast<size_t>(axis)] = run.start;
     slice.steps[static_cast<size_t>(axis)] = run.step;
     slice.shape[axis] = run.count;
-    parts.push_back(slice.shape == shape ? x : context.emit(std::move(slice), bound));
+    parts.push_back(slice.shape == shape && run.step == 1 ? x : context.emit(std::move(slice), bound));
   }
   if (parts.size() == 1) return parts[0];
   Ints shifts(parts.size(), 0);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ops/float_map.h"
+#include "kernels/float_linear.h"
 #include "ops/lowering.h"
 #include "ops/ops.h"
 
@@ -35,7 +35,8 @@ std::optional<Operands> operands_of(const Shape& a, const Shape& b) {
 void infer(InferContext& context) {
   check_inputs(context, 2, 2);
   const Shape &a = context.shape(0), &b = context.shape(1);
-  if (context.dtype(0) != DType::kFloat || context.dtype(1) != DType::kFloat) context.fail("integer products are not supported");
+  if (context.dtype(0) != DType::kFloat || context.dtype(1) != DType::kFloat)
+    context.fail("integer products are not supported");
   const auto o = operands_of(a, b);
   if (!o) context.fail(fmt::format("cannot multiply {} by {}", to_string(a), to_string(b)));
   Ints dims = o->stack.dims();
@@ -64,8 +65,9 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
   FloatTensor y(result);
   auto to = y.values.begin();
   for (size_t i = 0; i < a_index.size(); ++i) {
-    const FloatTensor product = apply_float(MatmulGeometry{o.rows, o.inner, o.cols}, matrix_at(b, b_index[i], o.inner, o.cols),
-                                            matrix_at(a, a_index[i], o.rows, o.inner));
+    const FloatTensor product =
+        apply_float(MatmulGeometry{o.rows, o.inner, o.cols}, matrix_at(b, b_index[i], o.inner, o.cols),
+                    matrix_at(a, a_index[i], o.rows, o.inner));
     to = std::copy(product.values.begin(), product.values.end(), to);
   }
   return one(std::move(y));
@@ -73,7 +75,8 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
 
 Interval range(const RangeContext& context) {
   const Constant *a = context.constant(0), *b = context.constant(1);
-  const Shape &a_shape = input_shape(context.graph, context.node, 0), &b_shape = input_shape(context.graph, context.node, 1);
+  const Shape &a_shape = input_shape(context.graph, context.node, 0),
+              &b_shape = input_shape(context.graph, context.node, 1);
   const Operands o = *operands_of(a_shape, b_shape);
   if (b && b_shape.rank() <= 2) {
     const FloatTensor weight(Shape{o.inner, o.cols}, floats(b).values);

@@ -8,19 +8,50 @@ namespace treville {
 namespace {
 
 constexpr const OpDef* kTable[] = {
-    &ops::kConv,       &ops::kMatMul,        &ops::kAdd,     &ops::kSub,     &ops::kMul,      &ops::kDiv,
-    &ops::kNeg,        &ops::kSqrt,          &ops::kRsqrt,   &ops::kRelu,    &ops::kClip,     &ops::kLeakyRelu,
-    &ops::kBatchNorm,  &ops::kMaxPool,       &ops::kConcat,  &ops::kStack,   &ops::kPad,      &ops::kAveragePool,
-    &ops::kReduceMean, &ops::kReduceSum,     &ops::kReshape, &ops::kFlatten, &ops::kSqueeze,  &ops::kUnsqueeze,
-    &ops::kIdentity,   &ops::kDropout,       &ops::kSlice,   &ops::kGather,  &ops::kSoftmax,  &ops::kStridedSlice,
-    &ops::kTranspose,  &ops::kArgMax,        &ops::kShape,   &ops::kCast,    &ops::kRange,    &ops::kFill,
+    &ops::kConv,
+    &ops::kMatMul,
+    &ops::kAdd,
+    &ops::kSub,
+    &ops::kMul,
+    &ops::kDiv,
+    &ops::kNeg,
+    &ops::kSqrt,
+    &ops::kRsqrt,
+    &ops::kRelu,
+    &ops::kClip,
+    &ops::kLeakyRelu,
+    &ops::kBatchNorm,
+    &ops::kMaxPool,
+    &ops::kConcat,
+    &ops::kStack,
+    &ops::kPad,
+    &ops::kAveragePool,
+    &ops::kReduceMean,
+    &ops::kReduceSum,
+    &ops::kReshape,
+    &ops::kFlatten,
+    &ops::kSqueeze,
+    &ops::kUnsqueeze,
+    &ops::kIdentity,
+    &ops::kDropout,
+    &ops::kSlice,
+    &ops::kGather,
+    &ops::kSoftmax,
+    &ops::kStridedSlice,
+    &ops::kTranspose,
+    &ops::kArgMax,
+    &ops::kShape,
+    &ops::kCast,
+    &ops::kRange,
+    &ops::kFill,
     &ops::kConstantOfShape,
 };
 
 }  // namespace
 
 const OpDef* find_op(std::string_view name) {
-  const auto found = std::find_if(std::begin(kTable), std::end(kTable), [&](const OpDef* op) { return op->name == name; });
+  const auto found =
+      std::find_if(std::begin(kTable), std::end(kTable), [&](const OpDef* op) { return op->name == name; });
   return found == std::end(kTable) ? nullptr : *found;
 }
 

@@ -20,7 +20,8 @@ void resolve_kernel(InferContext& context, const ImageShape& image) {
   Node& node = context.node();
   if (node.get_int("global", 0) != 0) {
     node.attributes["kernel"] = Ints{image.height, image.width};
-    for (const char* key : {"global", "strides", "dilations", "pads", "auto_pad", "ceil_mode"}) node.attributes.erase(key);
+    for (const char* key : {"global", "strides", "dilations", "pads", "auto_pad", "ceil_mode"})
+      node.attributes.erase(key);
   }
   const Ints kernel = node.get_ints("kernel");
   if (kernel.size() != 2) context.fail(fmt::format("kernel is {}, expected two numbers", to_string(Shape(kernel))));
@@ -34,7 +35,8 @@ void infer(InferContext& context) {
   const PoolGeometry g = pool_geometry(context.node(), context.shape(0));
   const TapCounts counts = tap_counts(g, kNoPads);
   const bool has_empty = std::count(counts.rows.begin(), counts.rows.end(), 0) +
-                             std::count(counts.columns.begin(), counts.columns.end(), 0) > 0;
+                             std::count(counts.columns.begin(), counts.columns.end(), 0) >
+                         0;
   if (has_empty) {
     context.fail(fmt::format("a window of {} x {} over {} lies in padding {} alone", g.kernel_h, g.kernel_w,
                              to_string(context.shape(0)), to_string(Shape(context.node().get_ints("pads")))));

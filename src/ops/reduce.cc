@@ -41,7 +41,8 @@ void infer(InferContext& context) {
   for (int64_t axis : list_of(context.node(), "axes", given_axes).value_or(Ints{})) axis_of(context, axis, shape);
   const Ints axes = reduced_axes(context.node(), given_axes, shape);
   if (std::adjacent_find(axes.begin(), axes.end()) != axes.end()) context.fail("an axis is named twice");
-  if (kMean && reduced_count(shape, axes) == 0) context.fail(fmt::format("the mean of no elements, of {}", to_string(shape)));
+  if (kMean && reduced_count(shape, axes) == 0)
+    context.fail(fmt::format("the mean of no elements, of {}", to_string(shape)));
   if (context.node().get_int("keepdims", 1) != 0) {
     context.results = {kept_shape(shape, axes)};
     return;
@@ -62,7 +63,8 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
     const Shape kept = kept_shape(x.shape, axes);
     std::vector<std::conditional_t<kIsFloat, double, uint64_t>> sums(static_cast<size_t>(kept.elements()), 0);
     using Sum = typename decltype(sums)::value_type;
-    walk(x.shape, 0, broadcast_strides(kept, x.shape), [&](size_t from, size_t to) { sums[to] += static_cast<Sum>(x.values[from]); });
+    walk(x.shape, 0, broadcast_strides(kept, x.shape),
+         [&](size_t from, size_t to) { sums[to] += static_cast<Sum>(x.values[from]); });
     const int64_t count = kMean ? reduced_count(x.shape, axes) : 1;
     Tensor y(output_shape(graph, node));
     for (size_t i = 0; i < sums.size(); ++i) {

@@ -12,7 +12,9 @@ void infer_reshape(InferContext& context) {
   const Shape& shape = context.shape(0);
   const auto asked = read_list(context, "shape", 1);
   if (!asked) context.fail("its shape is missing");
-  const auto fail = [&] { context.fail(fmt::format("cannot reshape {} to {}", to_string(shape), to_string(Shape(*asked)))); };
+  const auto fail = [&] {
+    context.fail(fmt::format("cannot reshape {} to {}", to_string(shape), to_string(Shape(*asked))));
+  };
   Ints dims = *asked;
   const bool copies_zero = context.node().get_int("allow_zero", 0) == 0;
   int64_t known = 1;

@@ -49,7 +49,8 @@ bool casts_to_int(const Node& node) { return node.get_string("to", "float") == "
 void infer_cast(InferContext& context) {
   check_inputs(context, 1, 1);
   const std::string to = context.node().get_string("to", "float");
-  if (to != "float" && to != "int") context.fail(fmt::format("a cast to \"{}\" is not supported (supported: float, int)", to));
+  if (to != "float" && to != "int")
+    context.fail(fmt::format("a cast to \"{}\" is not supported (supported: float, int)", to));
   context.results = {context.shape(0)};
   context.dtypes = {casts_to_int(context.node()) ? DType::kInt : DType::kFloat};
 }
@@ -72,7 +73,8 @@ std::vector<Constant> evaluate_cast(const Graph&, const Node& node, Inputs input
   const IntTensor& x = integers(inputs[0]);
   if (casts_to_int(node)) return one(x);
   FloatTensor y(x.shape);
-  std::transform(x.values.begin(), x.values.end(), y.values.begin(), [](int64_t value) { return static_cast<float>(value); });
+  std::transform(x.values.begin(), x.values.end(), y.values.begin(),
+                 [](int64_t value) { return static_cast<float>(value); });
   return one(std::move(y));
 }
 

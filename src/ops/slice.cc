@@ -75,7 +75,8 @@ struct StridedLists {
 
 // cut_axis resolves entry i for one axis of x; gives false when the axis is shrunk away.
 template <class Fail>
-bool cut_axis(const StridedLists& lists, const Masks& masks, size_t i, int axis, const Shape& shape, Cut& cut, Fail fail) {
+bool cut_axis(const StridedLists& lists, const Masks& masks, size_t i, int axis, const Shape& shape, Cut& cut,
+              Fail fail) {
   const int64_t extent = shape[axis], stride = lists.strides[i];
   const bool shrinks = Masks::has(masks.shrink, i), forward = stride > 0;
   if (stride == 0) fail("a stride is 0");
@@ -147,7 +148,8 @@ Cut slice_cut(const Node& node, const Shape& shape, ConstantOf constant_of, Fail
 
 template <class ConstantOf, class Fail>
 Cut strided_cut(const Node& node, const Shape& shape, ConstantOf constant_of, Fail fail) {
-  const StridedLists lists{integers(constant_of(1)).values, integers(constant_of(2)).values, integers(constant_of(3)).values};
+  const StridedLists lists{integers(constant_of(1)).values, integers(constant_of(2)).values,
+                           integers(constant_of(3)).values};
   return resolve_strided(lists, masks_of(node), shape, fail);
 }
 
@@ -165,7 +167,8 @@ void infer(InferContext& context) {
   check_inputs(context, kStrided ? 4 : 1, kStrided ? 4 : 5);
   for (int i = 1; i < context.input_count(); ++i) context.ints(i);
   const auto fail = [&](const std::string& message) { context.fail(message); };
-  const Cut cut = cut_of<kStrided>(context.node(), context.shape(0), [&](int i) { return context.constant(i); }, fail);
+  const Cut cut = cut_of<kStrided>(
+      context.node(), context.shape(0), [&](int i) { return context.constant(i); }, fail);
   context.results = {cut.result};
 }
 
@@ -187,10 +190,9 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
   });
 }
 
-// lower: one slice where all steps go forward; an axis that goes backward is picked element by element.
 template <bool kStrided>
 void lower(LowerContext& context) {
-  SlotId x = require_secret(context, 0);
+  const SlotId x = require_secret(context, 0);
   const auto constant_of = [&](int i) {
     return i < static_cast<int>(context.node().inputs.size()) ? context.constant(i) : nullptr;
   };
@@ -198,18 +200,12 @@ void lower(LowerContext& context) {
   const Shape shape = context.type(x).shape;
   Cut cut = cut_of<kStrided>(context.node(), shape, constant_of, fail);
   if (cut.counts.elements() == 0) context.fail(fmt::format("it selects nothing of {}", to_string(shape)));
-  for (int axis = 0; axis < shape.rank(); ++axis) {
-    int64_t &start = cut.starts[static_cast<size_t>(axis)], &step = cut.steps[static_cast<size_t>(axis)];
-    if (cut.counts[axis] == 1) step = 1;
-    if (step > 0) continue;
-    Ints indices;
-    for (int64_t i = 0; i < cut.counts[axis]; ++i) indices.push_back(start + i * step);
-    x = pick(context, x, axis, indices);
-    start = 0;
-    step = 1;
+  bool keeps_order = cut.counts == shape;
+  for (size_t axis = 0; axis < cut.steps.size(); ++axis) {
+    if (cut.counts[static_cast<int>(axis)] == 1) cut.steps[axis] = 1;  // a single element has no step
+    keeps_order = keeps_order && cut.steps[axis] == 1;
   }
-  if (cut.counts != context.type(x).shape) x = context.emit(SliceStep{x, cut.starts, cut.steps, cut.counts});
-  finish(context, x);
+  finish(context, keeps_order ? x : context.emit(SliceStep{x, cut.starts, cut.steps, cut.counts}));
 }
 
 }  // namespace

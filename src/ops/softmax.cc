@@ -1,5 +1,5 @@
-// Softmax over an axis; with joint = 1 (ONNX before operator set 13) over the axis and all later ones together. At run time
-// the recipient computes it on the revealed operand, so it may only end a model.
+// Softmax over an axis; with joint = 1 (ONNX before operator set 13) over the axis and all later ones together. At run
+// time the recipient computes it on the revealed operand, so it may only end a model.
 #include <algorithm>
 #include <cmath>
 
@@ -40,7 +40,8 @@ std::vector<Constant> evaluate(const Graph&, const Node& node, Inputs inputs) {
   for (int i = static_cast<int>(axis); i < (joint ? y.shape.rank() : static_cast<int>(axis) + 1); ++i) groups[i] = 1;
   const Ints strides = broadcast_strides(groups, y.shape);
   std::vector<double> largest(static_cast<size_t>(groups.elements()), -HUGE_VAL), sums(largest.size(), 0);
-  walk(y.shape, 0, strides, [&](size_t i, size_t group) { largest[group] = std::max<double>(largest[group], y.values[i]); });
+  walk(y.shape, 0, strides,
+       [&](size_t i, size_t group) { largest[group] = std::max<double>(largest[group], y.values[i]); });
   walk(y.shape, 0, strides, [&](size_t i, size_t group) { sums[group] += std::exp(y.values[i] - largest[group]); });
   walk(y.shape, 0, strides, [&](size_t i, size_t group) {
     y.values[i] = static_cast<float>(std::exp(y.values[i] - largest[group]) / sums[group]);
@@ -51,7 +52,8 @@ std::vector<Constant> evaluate(const Graph&, const Node& node, Inputs inputs) {
 Interval range(const RangeContext&) { return {0, 1}; }
 
 void lower(LowerContext& context) {
-  if (!is_graph_output(context)) context.fail("a softmax inside the model is not supported yet (supported: as an output)");
+  if (!is_graph_output(context))
+    context.fail("a softmax inside the model is not supported yet (supported: as an output)");
   const int rank = context.output_shape().rank();
   const bool over_last = normal_axis(context.node().get_int("axis", -1), rank) == rank - 1;
   if (!over_last || context.node().get_int("joint", 0) != 0)

@@ -23,7 +23,8 @@ void infer(InferContext& context) {
   std::iota(all.begin(), all.end(), 0);
   std::sort(sorted.begin(), sorted.end());
   if (sorted != all)
-    context.fail(fmt::format("perm {} does not permute the axes of {}", to_string(Shape(permutation)), to_string(shape)));
+    context.fail(
+        fmt::format("perm {} does not permute the axes of {}", to_string(Shape(permutation)), to_string(shape)));
   context.results = {permuted(shape, permutation)};
 }
 

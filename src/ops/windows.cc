@@ -19,7 +19,8 @@ Ints read_numbers(InferContext& context, const std::string& key, size_t count, i
   Ints values = context.node().get_ints(key, otherwise);
   const bool fits = values.size() == count && *std::min_element(values.begin(), values.end()) >= least;
   if (!fits) {
-    context.fail(fmt::format("{} is {}, expected {} numbers of at least {}", key, to_string(Shape(values)), count, least));
+    context.fail(
+        fmt::format("{} is {}, expected {} numbers of at least {}", key, to_string(Shape(values)), count, least));
   }
   return values;
 }
@@ -48,9 +49,10 @@ void resolve_axis(InferContext& context, const std::string& auto_pad, Axis& axis
   }
   if (auto_pad == "valid") axis.before = axis.after = 0;
   if (axis.extent + axis.before + axis.after < axis.span()) {
-    context.fail(fmt::format("a kernel of extent {} (dilation included) does not fit an input of extent {} with padding {} "
-                             "and {}",
-                             axis.span(), axis.extent, axis.before, axis.after));
+    context.fail(
+        fmt::format("a kernel of extent {} (dilation included) does not fit an input of extent {} with padding {} "
+                    "and {}",
+                    axis.span(), axis.extent, axis.before, axis.after));
   }
 }
 
@@ -83,7 +85,8 @@ ImageShape read_image(InferContext& context) {
   const std::string layout = context.node().get_string("layout", "NHWC");
   if (layout != "NHWC" && layout != "NCHW") context.fail(fmt::format("layout \"{}\" is not NHWC or NCHW", layout));
   const Shape& shape = context.shape(0);
-  if (shape.rank() != 4) context.fail(fmt::format("expected an image of rank 4 ({}), found {}", layout, to_string(shape)));
+  if (shape.rank() != 4)
+    context.fail(fmt::format("expected an image of rank 4 ({}), found {}", layout, to_string(shape)));
   if (context.dtype(0) != DType::kFloat) context.fail("expected a float image, found integers");
   return image_of(context.node(), shape);
 }
@@ -160,12 +163,12 @@ int64_t TapCounts::uniform() const {
 TapCounts tap_counts(const PoolGeometry& g, const Ints& extended) {
   TapCounts counts;
   for (int64_t y = 0; y < g.out_h; ++y) {
-    counts.rows.push_back(count_inside(y * g.stride_h - g.pad_top, g.kernel_h, g.dilation_h, -extended[0],
-                                       g.in_h + extended[2]));
+    counts.rows.push_back(
+        count_inside(y * g.stride_h - g.pad_top, g.kernel_h, g.dilation_h, -extended[0], g.in_h + extended[2]));
   }
   for (int64_t x = 0; x < g.out_w; ++x) {
-    counts.columns.push_back(count_inside(x * g.stride_w - g.pad_left, g.kernel_w, g.dilation_w, -extended[1],
-                                          g.in_w + extended[3]));
+    counts.columns.push_back(
+        count_inside(x * g.stride_w - g.pad_left, g.kernel_w, g.dilation_w, -extended[1], g.in_w + extended[3]));
   }
   return counts;
 }

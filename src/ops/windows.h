@@ -1,5 +1,5 @@
-// Windows: how a convolution or pool slides over an image. The shape rule resolves auto_pad, ceil_mode and "global" of a
-// node into explicit pads; afterwards the geometry follows from the node and the shapes alone, for either layout.
+// Windows: how a convolution or pool slides over an image. The shape rule resolves auto_pad, ceil_mode and "global" of
+// a node into explicit pads; afterwards the geometry follows from the node and the shapes alone, for either layout.
 #pragma once
 
 #include "ops/common.h"
@@ -23,16 +23,17 @@ ImageShape read_image(InferContext& context);
 FloatTensor to_nhwc(const Node& node, const FloatTensor& x);
 FloatTensor from_nhwc(const Node& node, FloatTensor y);
 
-// resolve_window checks strides, dilations, pads and the kernel, and rewrites the node: pads hold what is used, auto_pad
-// is "explicit", ceil_mode 0; explicit_pads keeps the model's own pads of a pool. Windows that start in the right
-// padding are dropped in ceil mode, as ONNX says. SAME follows TensorFlow's formula.
+// resolve_window checks strides, dilations, pads and the kernel, and rewrites the node: pads hold what is used,
+// auto_pad is "explicit", ceil_mode 0; explicit_pads keeps the model's own pads of a pool. Windows that start in the
+// right padding are dropped in ceil mode, as ONNX says. SAME follows TensorFlow's formula.
 void resolve_window(InferContext& context, const ImageShape& image, int64_t kernel_h, int64_t kernel_w);
 
 // conv_geometry and pool_geometry of a node whose window is resolved; x in the node's layout.
 ConvGeometry conv_geometry(const Node& node, const Shape& x, const Shape& weight);
 PoolGeometry pool_geometry(const Node& node, const Shape& x);
 
-// TapCounts: for each output row and column the number of kernel positions that count; a window has rows[i] * columns[j].
+// TapCounts: for each output row and column the number of kernel positions that count; a window has rows[i] *
+// columns[j].
 struct TapCounts {
   Ints rows, columns;
   // uniform is the common count of all windows, or 0 when they differ.

@@ -27,7 +27,7 @@ struct ConstantDecl {
   std::string name;  // one word, from the layer: "conv1_w"
   Shape shape;
   Ring ring = Ring::k32;
-  Bits scale;
+  Bits scale{};
   bool operator==(const ConstantDecl&) const = default;
 };
 
@@ -39,7 +39,7 @@ struct SlotType {
   Shape shape;
   Ring ring = Ring::k32;
   Form form = Form::kAdditive;
-  Bits scale;
+  Bits scale{};
   Bits modulus{32};
   int64_t divisor = 1;
   double bound = 0;
@@ -52,7 +52,7 @@ struct InputStep {
   std::string name;
   Shape shape;
   Ring ring = Ring::k32;
-  Bits scale;
+  Bits scale{};
   bool operator==(const InputStep&) const = default;
 };
 // LinearStep: y = sum over terms of W_i * x_i, + bias over the last dimension; x_i masked with full modulus. All
@@ -72,48 +72,48 @@ struct LinearStep {
 // The steps with interaction truncate by `truncate` bits first; |truncated value| < 2^(k-1) (rescale: 2^(k-2)).
 struct ReluStep {
   SlotId x{};
-  Bits truncate, k;
+  Bits truncate{}, k{};
   bool operator==(const ReluStep&) const = default;
 };
 // ClipStep: min(max(x, 0), upper), upper an integer at the truncated scale, 0 < upper < 2^(k-1).
 struct ClipStep {
   SlotId x{};
-  Bits truncate, k;
+  Bits truncate{}, k{};
   int64_t upper = 0;
   bool operator==(const ClipStep&) const = default;
 };
 // LeakyReluStep: x >= 0 ? x : slope * 2^-slope_bits * x, at scale + slope_bits.
 struct LeakyReluStep {
   SlotId x{};
-  Bits truncate, k;
+  Bits truncate{}, k{};
   int64_t slope = 0;
-  Bits slope_bits;
+  Bits slope_bits{};
   bool operator==(const LeakyReluStep&) const = default;
 };
 // MaxPoolStep: result additive modulo 2^(k+1); needs k + 1 <= modulus - truncate.
 struct MaxPoolStep {
   SlotId x{};
   PoolGeometry pool;
-  Bits truncate, k;
+  Bits truncate{}, k{};
   bool operator==(const MaxPoolStep&) const = default;
 };
 // RescaleStep: the truncated value, masked over the full ring.
 struct RescaleStep {
   SlotId x{};
-  Bits truncate, k;
+  Bits truncate{}, k{};
   bool operator==(const RescaleStep&) const = default;
 };
 // ArgMaxStep over the last axis of [rows, columns]: the index, [rows], additive, scale 0. Ties: the lower index.
 struct ArgMaxStep {
   SlotId x{};
-  Bits truncate, k;
+  Bits truncate{}, k{};
   bool operator==(const ArgMaxStep&) const = default;
 };
 // Local steps, without interaction; they keep the form unless one operand is additive.
 // AddStep: a << shift_a + b << shift_b (or minus); equal shapes, equal divisors, equal scales after the shifts.
 struct AddStep {
   SlotId a{}, b{};
-  Bits shift_a, shift_b;
+  Bits shift_a{}, shift_b{};
   bool subtract = false;
   bool operator==(const AddStep&) const = default;
 };
@@ -127,7 +127,7 @@ struct AddConstantStep {
 struct ScaleStep {
   SlotId x{};
   int64_t factor = 1;
-  Bits bits;
+  Bits bits{};
   bool operator==(const ScaleStep&) const = default;
 };
 // SumPoolStep: the sum over every window. With divide_bits > 0, each window's sum is then multiplied by
@@ -136,7 +136,7 @@ struct ScaleStep {
 struct SumPoolStep {
   SlotId x{};
   PoolGeometry pool;
-  Bits divide_bits;
+  Bits divide_bits{};
   int64_t divisor = 1;
   bool operator==(const SumPoolStep&) const = default;
 };

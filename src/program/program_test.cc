@@ -116,7 +116,7 @@ const Violation kViolations[] = {
     {"LayerNameTooLong", [](Program& p) { p.steps[2].layer = std::string(5000, 'x'); }, "5000 bytes"},
 };
 INSTANTIATE_TEST_SUITE_P(Each, VerifyRejects, ::testing::ValuesIn(kViolations),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 // The rules of steps that need other operands: infer_type says BugError with the same text.
 std::string infer_error(Builder& b, StepBody body) {

@@ -159,7 +159,7 @@ std::optional<StepBody> body_of(std::string_view word) {
     if (word == name_of(body)) return body;
     return body_of<I + 1>(word);
   } else {
-    if (word == "subtract") return AddStep{.subtract = true};
+    if (word == "subtract") return AddStep{{}, {}, {}, {}, true};
     return std::nullopt;
   }
 }

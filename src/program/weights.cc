@@ -28,6 +28,8 @@ void put_bytes(std::string& out, std::span<const std::byte> bytes) {
   out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+std::span<const std::byte> bytes_of_text(const std::string& text) { return std::as_bytes(std::span(text)); }
+
 std::string file_header(const Program& program, const ModelId& id) {
   std::string header(kMagic);
   put(header, kVersion);
@@ -94,13 +96,13 @@ void write_weights(const std::string& path, const Program& program, const Weight
   CHECK(weights.constants.size() == program.constants.size(), "{} constants of {}", weights.constants.size(),
         program.constants.size());
   AtomicFile file(path, 0600);
-  file.write(std::as_bytes(std::span(file_header(program, weights.id))));
+  file.write(bytes_of_text(file_header(program, weights.id)));
   for (size_t i = 0; i < weights.constants.size(); ++i) {
     const ConstantDecl& declared = program.constants[i];
     const RingTensor& tensor = weights.constants[i];
     CHECK(tensor.shape() == declared.shape && tensor.ring() == declared.ring, "constant {} has shape {}, declared {}",
           declared.name, to_string(tensor.shape()), to_string(declared.shape));
-    file.write(std::as_bytes(std::span(constant_header(declared))));
+    file.write(bytes_of_text(constant_header(declared)));
     file.write(tensor.storage().as<std::byte>());
   }
   file.commit();

@@ -54,6 +54,12 @@ void Buffer::release() noexcept {
   meter_.reset();
 }
 
+void Buffer::count_in(std::shared_ptr<MemoryMeter> meter) {
+  if (meter) meter->add(static_cast<int64_t>(bytes_));
+  if (meter_) meter_->remove(static_cast<int64_t>(bytes_));
+  meter_ = std::move(meter);
+}
+
 Buffer Buffer::clone() const {
   if (is_dry()) return dry(bytes_);
   Buffer copy = stored(bytes_);

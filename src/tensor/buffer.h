@@ -24,6 +24,8 @@ class Buffer {
   ~Buffer();
 
   Buffer clone() const;
+  // count_in moves the bytes to another meter (or none): a message leaves its sender's and enters its receiver's.
+  void count_in(std::shared_ptr<MemoryMeter> meter);
   size_t bytes() const { return bytes_; }
   bool is_dry() const { return bytes_ > 0 && data_ == nullptr; }
   std::byte* data() { return data_; }

@@ -45,12 +45,21 @@ class Model {
     const float scale = 1 / std::sqrt(static_cast<float>(in * k * k));
     std::vector<ValueId> inputs = {x, random({k, k, in, out}, -scale, scale)};
     if (bias) inputs.push_back(random({out}));
-    return op("Conv", inputs, {{"strides", Ints{1, 1}}, {"dilations", Ints{1, 1}}, {"pads", Ints{pad, pad, pad, pad}},
-                               {"auto_pad", std::string("explicit")}, {"groups", int64_t{1}}, {"layout", layout}});
+    return op("Conv", inputs,
+              {{"strides", Ints{1, 1}},
+               {"dilations", Ints{1, 1}},
+               {"pads", Ints{pad, pad, pad, pad}},
+               {"auto_pad", std::string("explicit")},
+               {"groups", int64_t{1}},
+               {"layout", layout}});
   }
   ValueId max_pool(ValueId x, int64_t k, int64_t stride, const std::string& layout = "NHWC") {
-    return op("MaxPool", {x}, {{"kernel", Ints{k, k}}, {"strides", Ints{stride, stride}}, {"pads", Ints{0, 0, 0, 0}},
-                               {"auto_pad", std::string("explicit")}, {"layout", layout}});
+    return op("MaxPool", {x},
+              {{"kernel", Ints{k, k}},
+               {"strides", Ints{stride, stride}},
+               {"pads", Ints{0, 0, 0, 0}},
+               {"auto_pad", std::string("explicit")},
+               {"layout", layout}});
   }
   ValueId batch_norm(ValueId x, int64_t c, const std::string& layout = "NHWC") {
     return op("BatchNorm", {x, random({c}, 0.5, 2), random({c}), random({c}), random({c}, 0.25, 2)},

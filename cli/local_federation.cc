@@ -1,0 +1,266 @@
+#include "cli/local_federation.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "base/error.h"
+#include "data/npy.h"
+#include "party/federation.h"
+#include "party/keys.h"
+#include "party/rendezvous.h"
+#include "program/text.h"
+#include "program/weights.h"
+
+extern char** environ;
+
+namespace treville::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kNames = {"client", "model-owner", "helper"};
+
+// TemporaryFolder is private to this user and goes with everything in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (fs::temp_directory_path() / "treville-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) {
+      throw UserError("cannot make a folder in {}: {}", fs::temp_directory_path().string(), std::strerror(errno));
+    }
+    path_ = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~FileDescriptor() { close(); }
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// free_port asks the system for a port that nobody uses now.
+int free_port() {
+  const Listener listener = listen_at({"127.0.0.1", 0});
+  const FileDescriptor closed(listener.socket);
+  return listener.port;
+}
+
+struct Child {
+  pid_t pid = -1;
+  FileDescriptor out, err;
+  std::string out_text, err_text, err_line;
+  std::optional<int> status;
+};
+
+std::pair<FileDescriptor, FileDescriptor> make_pipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) throw UserError("cannot make a pipe: {}", std::strerror(errno));
+  return {FileDescriptor(fds[0]), FileDescriptor(fds[1])};
+}
+
+Child start(const std::vector<std::string>& arguments) {
+  Child child;
+  auto [out_read, out_write] = make_pipe();
+  auto [err_read, err_write] = make_pipe();
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out_write.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err_write.get(), STDERR_FILENO);
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const int error = ::posix_spawn(&child.pid, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) throw UserError("cannot start a party process: {}", std::strerror(error));
+  child.out = std::move(out_read);
+  child.err = std::move(err_read);
+  return child;
+}
+
+// Children end with their parent, however it leaves.
+class Children {
+ public:
+  ~Children() {
+    for (Child& child : list) {
+      if (child.status || child.pid < 0) continue;
+      ::kill(child.pid, SIGKILL);
+      ::waitpid(child.pid, nullptr, 0);
+    }
+  }
+  std::vector<Child> list;
+};
+
+void take_error_output(Child& child, std::string_view text, const ProgressUpdate* progress) {
+  for (const char c : text) {
+    if (c != '\n') {
+      child.err_line += c;
+      continue;
+    }
+    const Json update = Json::parse(child.err_line, nullptr, false);
+    if (update.is_object() && update.contains("done")) {
+      if (progress != nullptr) (*progress)(update["done"], update["total"], update.value("what", ""));
+    } else {
+      child.err_text += child.err_line + "\n";
+    }
+    child.err_line.clear();
+  }
+}
+
+// drain reads what a pipe has; closes it at its end.
+void drain(FileDescriptor& fd, const std::function<void(std::string_view)>& take) {
+  char buffer[65536];
+  const ssize_t count = ::read(fd.get(), buffer, sizeof(buffer));
+  if (count > 0) {
+    take({buffer, static_cast<size_t>(count)});
+  } else if (count == 0 || errno != EINTR) {
+    fd.close();
+  }
+}
+
+void wait_for(Children& children, const ProgressUpdate& progress) {
+  while (true) {
+    std::vector<pollfd> polls;
+    std::vector<std::pair<size_t, bool>> owners;
+    for (size_t i = 0; i < children.list.size(); ++i) {
+      Child& child = children.list[i];
+      for (const bool is_out : {true, false}) {
+        const int fd = is_out ? child.out.get() : child.err.get();
+        if (fd < 0) continue;
+        polls.push_back({fd, POLLIN, 0});
+        owners.emplace_back(i, is_out);
+      }
+    }
+    if (polls.empty()) break;
+    if (::poll(polls.data(), polls.size(), -1) < 0 && errno != EINTR) break;
+    for (size_t i = 0; i < polls.size(); ++i) {
+      if (polls[i].revents == 0) continue;
+      Child& child = children.list[owners[i].first];
+      if (owners[i].second) {
+        drain(child.out, [&](std::string_view text) { child.out_text += text; });
+      } else {
+        const ProgressUpdate* update = owners[i].first == 1 ? &progress : nullptr;
+        drain(child.err, [&](std::string_view text) { take_error_output(child, text, update); });
+      }
+    }
+  }
+  for (Child& child : children.list) {
+    int status = 0;
+    ::waitpid(child.pid, &status, 0);
+    child.status = status;
+  }
+}
+
+[[noreturn]] void throw_as(const std::string& kind, const std::string& message) {
+  if (kind == "user") throw UserError(message);
+  if (kind == "peer") throw PeerError(message);
+  if (kind == "attestation") throw AttestationError(message);
+  throw BugError(message);
+}
+
+std::array<Json, 3> results_of(const Children& children) {
+  std::array<Json, 3> results;
+  std::string peer_message;
+  for (size_t i = 0; i < 3; ++i) {
+    const Child& child = children.list[i];
+    results[i] = Json::parse(child.out_text, nullptr, false);
+    if (WIFSIGNALED(*child.status)) {
+      throw PeerError("party {} ({}) was ended by signal {} ({})", i, kNames[i], WTERMSIG(*child.status),
+                      strsignal(WTERMSIG(*child.status)));
+    }
+    const bool failed = WEXITSTATUS(*child.status) != 0;
+    if (!failed && results[i].is_object()) continue;
+    if (!results[i].is_object() || !results[i].contains("error")) {
+      throw BugError(fmt::format("party {} ({}) ended with code {}: {}", i, kNames[i], WEXITSTATUS(*child.status),
+                                 child.err_text));
+    }
+    // Who only reports that another party left is not the cause.
+    const Json& error = results[i]["error"];
+    const std::string message = fmt::format("party {} ({}): {}", i, kNames[i], error.value("message", ""));
+    if (error.value("kind", "") != "peer") throw_as(error.value("kind", ""), message);
+    if (peer_message.empty()) peer_message = message;
+  }
+  if (!peer_message.empty()) throw PeerError(peer_message);
+  return results;
+}
+
+void write_federation(const fs::path& folder) {
+  const std::vector<PartyFiles> files = make_keys(folder / "keys", kNames);
+  std::ofstream file(folder / "federation.yaml");
+  file << "parties:\n";
+  for (size_t i = 0; i < 3; ++i) {
+    file << fmt::format("  - id: {}\n    name: {}\n    address: 127.0.0.1:{}\n    certificate: {}\n    key: {}\n", i,
+                        kNames[i], free_port(), files[i].certificate.string(), files[i].key.string());
+  }
+  if (!file.flush()) throw UserError("cannot write {}", (folder / "federation.yaml").string());
+}
+
+}  // namespace
+
+LocalResult run_local_parties(const LocalJob& job, const ProgressUpdate& progress) {
+  const TemporaryFolder folder;
+  write_federation(folder.path());
+  const fs::path program = folder.path() / "program.treville", weights = folder.path() / "weights.treville";
+  write_program(program, *job.program);
+  write_weights(weights, *job.program, *job.weights);
+
+  const auto start_time = std::chrono::steady_clock::now();
+  Children children;
+  for (int id = 0; id < 3; ++id) {
+    std::vector<std::string> arguments = {"treville",   "party",          "--id",         std::to_string(id),
+                                          "--federation", (folder.path() / "federation.yaml").string(),
+                                          "--program",  program.string(), "--json",       "--progress-json",
+                                          "--count",    std::to_string(job.inputs->size())};
+    if (id == 0) {
+      for (size_t i = 0; i < job.inputs->size(); ++i) {
+        const fs::path input = folder.path() / fmt::format("input-{}.npy", i);
+        write_npy(input, (*job.inputs)[i]);
+        arguments.insert(arguments.end(), {"--input", input.string()});
+      }
+    }
+    if (id == 1) arguments.insert(arguments.end(), {"--weights", weights.string()});
+    children.list.push_back(start(arguments));
+  }
+  wait_for(children, progress);
+  LocalResult result;
+  result.parties = results_of(children);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_time).count();
+  return result;
+}
+
+}  // namespace treville::cli

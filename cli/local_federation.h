@@ -1,0 +1,37 @@
+// Three party processes on this machine, as `treville run` starts them: a private folder with fresh certificates, the
+// public program for all, the weights for the model owner, the inputs for the client; the results come back as JSON.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "program/program.h"
+#include "program/weights.h"
+#include "tensor/float_tensor.h"
+
+namespace treville::cli {
+
+struct LocalJob {
+  const Program* program = nullptr;
+  const Weights* weights = nullptr;                  // for the model owner's process only
+  const std::vector<FloatTensor>* inputs = nullptr;    // one inference each
+};
+
+// ProgressUpdate: what the model owner's process reports while it works.
+using ProgressUpdate = std::function<void(int64_t done, int64_t total, const std::string& what)>;
+
+struct LocalResult {
+  std::array<Json, 3> parties;  // what `treville party --json` printed
+  double seconds = 0;           // from the first process started to the last one ended
+};
+
+// run_local_parties starts the processes and waits for them. When one fails, the error of the party that names the
+// root cause is thrown as the kind it was; the others are ended.
+LocalResult run_local_parties(const LocalJob& job, const ProgressUpdate& progress);
+
+}  // namespace treville::cli

@@ -1,0 +1,237 @@
+#include "cli/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/suggest.h"
+#include "data/npy.h"
+#include "import/import.h"
+
+namespace treville::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+Interval parse_interval(const std::string& text) {
+  const size_t colon = text.find(':');
+  try {
+    if (colon != std::string::npos) {
+      size_t low_end = 0, high_end = 0;
+      const std::string low_text = text.substr(0, colon), high_text = text.substr(colon + 1);
+      const Interval interval{std::stod(low_text, &low_end), std::stod(high_text, &high_end)};
+      if (low_end == low_text.size() && high_end == high_text.size() && interval.low < interval.high) return interval;
+    }
+  } catch (const std::logic_error&) {
+  }
+  throw UserError("--input-range: '{}' is not LOW:HIGH, two numbers such as 0:1", text);
+}
+
+Ranges parse_ranges(const std::string& text) {
+  if (text == "calibrated") return Ranges::kCalibrated;
+  if (text == "synthetic") return Ranges::kSynthetic;
+  if (text == "guaranteed") return Ranges::kGuaranteed;
+  throw UserError("--ranges: '{}' is not known{}", text, did_you_mean(text, {"calibrated", "synthetic", "guaranteed"}));
+}
+
+// input_interval: from --input-range, else what the preprocessing can produce, else [-1, 1].
+Interval input_interval(const ModelOptions& options) {
+  if (!options.input_range.empty()) return parse_interval(options.input_range);
+  if (!options.preprocess.empty()) {
+    const auto [low, high] = value_interval(parse_preprocess(options.preprocess));
+    return {low, high};
+  }
+  return {-1, 1};
+}
+
+// with_batch gives a sample the leading dimension it lacks.
+FloatTensor with_batch(FloatTensor tensor, const Shape& shape, const std::string& path) {
+  if (tensor.shape.rank() + 1 == shape.rank()) {
+    std::vector<int64_t> dims = tensor.shape.dims();
+    dims.insert(dims.begin(), 1);
+    tensor.shape = Shape(dims);
+  }
+  bool fits = tensor.shape.rank() == shape.rank();
+  for (int axis = 1; fits && axis < shape.rank(); ++axis) fits = tensor.shape[axis] == shape[axis];
+  if (!fits) {
+    throw UserError("{}: shape {} does not fit the model's input {}", path, to_string(tensor.shape), to_string(shape));
+  }
+  if (tensor.values.empty()) throw UserError("{}: holds no samples", path);
+  if (!std::all_of(tensor.values.begin(), tensor.values.end(), [](float v) { return std::isfinite(v); })) {
+    throw UserError("{}: holds values that are not finite", path);
+  }
+  return tensor;
+}
+
+bool is_npy(const fs::path& path) { return path.extension() == ".npy"; }
+
+FloatTensor read_one(const fs::path& path, const Shape& shape, const Preprocess& preprocess) {
+  if (is_npy(path)) return with_batch(read_npy(path), shape, path.string());
+  if (!is_image(path)) {
+    throw UserError("{}: an input is a .npy array or an image (.png, .jpg, .jpeg, .bmp)", path.string());
+  }
+  const auto extent = image_extent(shape);
+  if (!extent) {
+    throw UserError("{}: the model's input {} is not an image; give a .npy array of that shape", path.string(),
+                    to_string(shape));
+  }
+  return read_image(path, *extent, preprocess);
+}
+
+}  // namespace
+
+void ModelOptions::add_to(CLI::App& app) {
+  app.add_option("MODEL", model, "A TensorFlow frozen graph (.pb) or an ONNX file (.onnx)")->required();
+  app.add_option("--calibrate", calibrate,
+                 "Samples that show the range of every value: a .npy file (batch first), an image, or a folder. "
+                 "Chooses the 32-bit ring; without it the program is marked uncalibrated and takes 64 bits");
+  app.add_option("--preprocess", preprocess,
+                 "For images: resize=N|WxH,crop=center,order=rgb|bgr,mean=A:B:C,std=A:B:C,scale=S,invert=1");
+  app.add_option("--batch", batch, "The value of a dynamic batch dimension (default 1)")->check(CLI::Range(1, 4096));
+  app.add_option("--ring", ring, "Bits of the ring, 32 or 64")->check(CLI::IsMember({32, 64}));
+  app.add_option("--bits", bits, "Widest opened value k (default 20 in the 32-bit ring, 40 in the 64-bit ring)")
+      ->check(CLI::Range(4, 60));
+  app.add_option("--margin", margin, "Bits of room above the largest value seen (default 2)")->check(CLI::Range(0, 16));
+  app.add_option("--ranges", ranges, "Where ranges come from: calibrated, synthetic or guaranteed (interval proof)");
+  app.add_option("--input-range", input_range, "LOW:HIGH of input values, when they are not calibrated");
+  app.add_option("--output", outputs, "Name of an output to compute (default: those of the model)");
+  app.add_flag("--top-1", top1, "Reveal the label of the largest output only, not the values");
+  app.add_option("--dump-after", dump_after, "Print the graph or program after a pass (to stderr)");
+}
+
+CompiledModel compile_model(const ModelOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const Preprocess preprocess = parse_preprocess(options.preprocess);
+  ImportOptions import_options;
+  import_options.batch = options.batch.value_or(1);
+  import_options.outputs = options.outputs;
+  Graph graph = import_model(options.model, import_options);
+  if (graph.inputs.size() != 1) {
+    std::string names;
+    for (const ValueId id : graph.inputs) names += (names.empty() ? "" : ", ") + graph.value(id).name;
+    throw UserError("{}: the model has {} inputs ({}); models with one input are supported so far", options.model,
+                    graph.inputs.size(), names);
+  }
+  CompiledModel result;
+  const Value& input = graph.value(graph.inputs[0]);
+  result.input_name = input.name;
+  result.format = describe_format(graph.format);
+  if (!input.shape || std::any_of(input.shape->dims().begin(), input.shape->dims().end(), [](int64_t d) { return d < 1; })) {
+    throw UserError("{}: the shape of input \"{}\" is {}; only the batch may be left open", options.model, input.name,
+                    input.shape ? to_string(*input.shape) : "not given");
+  }
+  result.input_shape = *input.shape;
+
+  CompileOptions compile_options;
+  compile_options.ranges = parse_ranges(options.ranges);
+  compile_options.batch = options.batch.value_or(1);
+  compile_options.preprocess = options.preprocess;
+  compile_options.input_range = input_interval(options);
+  compile_options.reveal_label_only = options.top1;
+  if (options.ring) compile_options.ring = *options.ring == 32 ? Ring::k32 : Ring::k64;
+  if (options.bits) compile_options.k = Bits(*options.bits);
+  if (options.margin) compile_options.margin_bits = *options.margin;
+  if (!options.calibrate.empty()) {
+    compile_options.calibration = read_samples(options.calibrate, result.input_shape, preprocess);
+    for (const FloatTensor& sample : compile_options.calibration) result.calibration_samples += sample.shape[0];
+  }
+  compile_options.dump_after = [&](std::string_view pass, const std::string& text) {
+    for (const std::string& wanted : options.dump_after) {
+      if (wanted == pass || wanted == "all") fmt::print(stderr, "--- after {}\n{}\n", pass, text);
+    }
+  };
+  result.compiled = compile(std::move(graph), compile_options);
+  result.compiled.program.model = fs::path(options.model).filename().string();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+FloatTensor read_input(const std::string& path, const Shape& shape, const Preprocess& preprocess) {
+  if (!fs::exists(path)) throw UserError("{}: there is no such file", path);
+  FloatTensor tensor = read_one(path, shape, preprocess);
+  if (tensor.shape[0] != shape[0]) {
+    throw UserError("{}: holds {} samples, the program takes {} at a time; give one of them, or --batch {}", path,
+                    tensor.shape[0], shape[0], tensor.shape[0]);
+  }
+  return tensor;
+}
+
+std::vector<FloatTensor> read_samples(const std::string& path, const Shape& shape, const Preprocess& preprocess) {
+  if (!fs::exists(path)) throw UserError("{}: there is no such file or folder", path);
+  std::vector<FloatTensor> samples;
+  if (!fs::is_directory(path)) {
+    samples.push_back(read_one(path, shape, preprocess));
+    return samples;
+  }
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    if (is_image(entry.path()) || is_npy(entry.path())) files.push_back(entry.path());
+  }
+  if (files.empty()) throw UserError("{}: the folder holds no images and no .npy files", path);
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) samples.push_back(read_one(file, shape, preprocess));
+  return samples;
+}
+
+std::vector<std::string> read_labels(const std::string& path) {
+  std::vector<std::string> labels;
+  if (path.empty()) return labels;
+  std::ifstream file(path);
+  if (!file) throw UserError("{}: cannot open the labels", path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    labels.push_back(line);
+    if (labels.size() > 1'000'000 || line.size() > 10'000) throw UserError("{}: not a list of class names", path);
+  }
+  return labels;
+}
+
+std::vector<Prediction> top_classes(std::span<const float> values, size_t n, const std::vector<std::string>& labels) {
+  std::vector<size_t> order(values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  n = std::min(n, order.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(n), order.end(),
+                    [&](size_t a, size_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; });
+  std::vector<Prediction> top;
+  for (size_t i = 0; i < n; ++i) {
+    const size_t index = order[i];
+    top.push_back({index, values[index], index < labels.size() ? labels[index] : fmt::format("class {}", index)});
+  }
+  return top;
+}
+
+std::vector<float> softmax(std::span<const float> values) {
+  std::vector<float> result(values.begin(), values.end());
+  if (result.empty()) return result;
+  const float largest = *std::max_element(result.begin(), result.end());
+  double sum = 0;
+  for (float& value : result) {
+    value = std::exp(value - largest);
+    sum += value;
+  }
+  for (float& value : result) value = static_cast<float>(value / sum);
+  return result;
+}
+
+bool looks_like_probabilities(std::span<const float> values) {
+  double sum = 0;
+  for (float value : values) {
+    if (!(value >= -1e-4f)) return false;
+    sum += value;
+  }
+  return std::abs(sum - 1) < 1e-3;
+}
+
+std::string describe_format(const std::string& format) {
+  if (format == "onnx") return "ONNX";
+  if (format == "tensorflow-graphdef") return "TensorFlow frozen graph";
+  return format;
+}
+
+}  // namespace treville::cli

@@ -1,0 +1,71 @@
+// Models, inputs and labels as the command line names them: shared by run, compile, compare and demo.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/screen.h"
+#include "compile/compile.h"
+#include "data/image.h"
+
+namespace treville::cli {
+
+// ModelOptions are the options of every command that compiles a model.
+struct ModelOptions {
+  std::string model;
+  std::optional<int64_t> batch;
+  std::string calibrate;
+  std::string preprocess;
+  std::string ranges = "calibrated";
+  std::optional<int> ring;
+  std::optional<int> bits;
+  std::optional<int> margin;
+  std::string input_range;
+  std::vector<std::string> outputs;
+  std::vector<std::string> dump_after;
+  bool top1 = false;
+
+  void add_to(CLI::App& app);
+};
+
+struct CompiledModel {
+  Compiled compiled;
+  Shape input_shape;      // of the one input, as the model's file has it
+  std::string input_name;
+  std::string format;     // "TensorFlow frozen graph" or "ONNX"
+  int64_t calibration_samples = 0;
+  double seconds = 0;     // import and compilation
+};
+
+// compile_model imports and compiles. Progress and --dump-after go to stderr.
+CompiledModel compile_model(const ModelOptions& options);
+
+// read_input reads an image (preprocessed) or a .npy file as one batch of the given shape; a single sample may leave out
+// the batch dimension.
+FloatTensor read_input(const std::string& path, const Shape& shape, const Preprocess& preprocess);
+
+// read_samples reads a .npy file (batch first), an image, or a folder of either in the order of their names. Each
+// result has the shape with its first dimension as it comes.
+std::vector<FloatTensor> read_samples(const std::string& path, const Shape& shape, const Preprocess& preprocess);
+
+// read_labels reads one class name a line; empty path, no labels.
+std::vector<std::string> read_labels(const std::string& path);
+
+struct Prediction {
+  size_t index = 0;
+  double value = 0;
+  std::string label;
+};
+// top_classes gives the n largest values of a row, largest first.
+std::vector<Prediction> top_classes(std::span<const float> values, size_t n, const std::vector<std::string>& labels);
+
+// softmax of one row, in the clear.
+std::vector<float> softmax(std::span<const float> values);
+// looks_like_probabilities tells whether all values are >= 0 and add up to one.
+bool looks_like_probabilities(std::span<const float> values);
+
+std::string describe_format(const std::string& format);
+
+}  // namespace treville::cli

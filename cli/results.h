@@ -1,0 +1,36 @@
+// Results of a run: decoding, predictions and their JSON and text; shared by run, party, compare and demo.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/model.h"
+#include "run/execute.h"
+
+namespace treville::cli {
+
+// NamedOutput is one revealed output as the recipient reads it: decoded and, where the program says so, after softmax.
+struct NamedOutput {
+  std::string name;
+  FloatTensor raw;    // before the softmax
+  FloatTensor final;  // after it; equal to raw where there is none
+  bool has_softmax = false;
+  bool is_label = false;  // an index, not scores
+};
+
+NamedOutput decode_output(const RevealedOutput& output);
+Json to_json(const NamedOutput& output);
+NamedOutput output_from_json(const Json& json);
+
+// softmax_rows applies softmax over the last axis.
+FloatTensor softmax_rows(const FloatTensor& values);
+
+// describe_prediction says what an output means for one sample: "3 (99.1 %)", or the first values.
+std::string describe_prediction(const NamedOutput& output, const std::vector<std::string>& labels);
+// predictions_json lists the top 5 of the sample.
+Json predictions_json(const NamedOutput& output, const std::vector<std::string>& labels);
+// is_classification tells whether an output is one row of scores.
+bool is_classification(const NamedOutput& output);
+
+}  // namespace treville::cli
