@@ -297,7 +297,7 @@ LowerContext::Alignment Lowering::align(std::vector<SlotId> slots) {
     // What a linear layer reads must be masked: parts of a concatenation each once, here.
     const bool masks = is_concat && result_plan().wants_mask && !is_full_mask(slot);
     const int room = result_plan().limit - log2_of(divisor);
-    if (masks || type(slot).scale.value() > room) slot = rescaled(slot, std::min(result_plan().scale, room));
+    if (masks || type(slot).scale.value() > room) slot = rescaled(slot, std::min(wanted_scale(slot), room));
     slot = with_divisor(slot, divisor);
     top = std::max(top, type(slot).scale.value());
   }
