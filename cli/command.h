@@ -23,6 +23,9 @@ enum ExitCode : int {
   kInterrupted = 130,
 };
 
+// Interrupted: the user stopped the command, and it has cleaned up.
+struct Interrupted {};
+
 struct Command {
   CLI::App* app = nullptr;
   std::function<int()> action;

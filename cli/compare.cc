@@ -92,6 +92,26 @@ StepValues secure_values(const Compiled& compiled, const std::map<std::string, R
   return values;
 }
 
+// bias_nodes maps a node to the one that adds a constant to it, where nothing else reads it: a linear step computes
+// both and bears the first one's name.
+std::map<std::string, std::string> bias_nodes(const Graph& graph) {
+  std::map<ValueId, std::vector<const Node*>> readers;
+  std::map<ValueId, const Node*> producers;
+  for (const Node& node : graph.nodes) {
+    for (const ValueId input : node.inputs) readers[input].push_back(&node);
+    producers[node.outputs[0]] = &node;
+  }
+  std::map<std::string, std::string> result;
+  for (const auto& [value, nodes] : readers) {
+    if (nodes.size() != 1 || producers.count(value) == 0) continue;
+    const Node& add = *nodes.front();
+    const bool adds_constant = std::any_of(add.inputs.begin(), add.inputs.end(),
+                                           [&](ValueId id) { return graph.constant(id) != nullptr; });
+    if (add.op == "Add" && adds_constant) result[producers[value]->name] = add.name;
+  }
+  return result;
+}
+
 // float_values gives the float model's value for every step that ends a node: the last step of its layer.
 StepValues float_values(const Compiled& compiled, const FloatTensor& input) {
   std::map<std::string, FloatTensor> by_node;
@@ -106,9 +126,12 @@ StepValues float_values(const Compiled& compiled, const FloatTensor& input) {
   for (uint32_t i = 0; i < steps.size(); ++i) {
     if (!std::holds_alternative<OutputStep>(steps[i].body)) last[steps[i].layer] = i;
   }
+  const std::map<std::string, std::string> biases = bias_nodes(compiled.graph);
   StepValues values;
   for (const auto& [layer, step] : last) {
-    const auto found = by_node.find(layer);
+    const auto* linear = std::get_if<LinearStep>(&steps[step].body);
+    const bool has_bias = linear != nullptr && linear->bias && biases.count(layer) > 0 && last.count(biases.at(layer)) == 0;
+    const auto found = by_node.find(has_bias ? biases.at(layer) : layer);
     if (found == by_node.end() || steps[step].type.is_index) continue;
     if (found->second.shape.elements() == steps[step].type.shape.elements()) values[step] = found->second;
   }
@@ -161,8 +184,7 @@ struct Comparison {
 
 Comparison compare_samples(const CompiledModel& model, const std::vector<FloatTensor>& samples, const Options& options) {
   const Program& program = model.compiled.program;
-  const Step& input = program.steps.front();
-  const auto& step = std::get<InputStep>(input.body);
+  const auto& step = std::get<InputStep>(program.steps.front().body);
   std::map<uint32_t, LayerError> errors;
   Comparison result;
   result.secure = !options.no_secure;
@@ -171,7 +193,7 @@ Comparison compare_samples(const CompiledModel& model, const std::vector<FloatTe
   for (const FloatTensor& sample : samples) {
     progress.show(result.samples, static_cast<int64_t>(samples.size()), fmt::format("sample {}", result.samples + 1));
     std::map<std::string, RingTensor> inputs;
-    inputs[step.name] = encode(sample, step.ring, step.scale, input.type.bound, step.name);
+    inputs[step.name] = encode_input(sample, program, options.data);
     const StepValues secure = options.no_secure
                                   ? StepValues{}
                                   : secure_values(model.compiled, inputs, static_cast<uint32_t>(result.samples));
@@ -276,7 +298,7 @@ Command add_compare(CLI::App& root) {
       options->json);
   options->model.add_to(*app);
   app->add_option("--data", options->data, "Samples: a .npy file (batch first), an image, or a folder")->required();
-  app->add_option("--samples", options->samples, "Use the first N samples only")->check(CLI::PositiveNumber);
+  app->add_option("--samples", options->samples, "Use the first N samples only")->check(CLI::Range(1, 1'000'000));
   app->add_option("--tolerance", options->tolerance, "A layer diverges beyond this share of its largest value (default 0.05)")
       ->check(CLI::Range(0.0, 1.0));
   app->add_flag("--no-secure", options->no_secure, "Float and fixed point only");

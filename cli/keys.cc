@@ -1,8 +1,12 @@
 // treville keys: certificates of parties, and a federation file that lists them.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -45,8 +49,33 @@ Json files_json(const std::vector<PartyFiles>& files) {
   return list;
 }
 
+// check_address keeps what the federation file would refuse from being written: host:port, and nothing YAML would read
+// as more.
+void check_address(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
+  const bool has_host = colon != std::string::npos && colon > 0;
+  const bool is_plain = std::all_of(address.begin(), address.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::strchr(".-_:[]", c) != nullptr;
+  });
+  const bool has_port = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos &&
+                        std::stoi(port) >= 1 && std::stoi(port) <= 65535;
+  if (!has_host || !is_plain || !has_port) throw UserError("--addresses: '{}' is not host:port", address);
+}
+
+// check_federation looks at everything before the first key is written.
+void check_federation(const Options& options, const fs::path& federation) {
+  const std::set<std::string> distinct(options.names.begin(), options.names.end());
+  if (distinct.size() != options.names.size()) throw UserError("--names: the three parties need three different names");
+  for (const std::string& address : options.addresses) check_address(address);
+  if (fs::exists(federation)) {
+    throw UserError("{} is there already. Remove it first, or make a single key with --name", federation.string());
+  }
+}
+
 int keys(const Options& options) {
   const bool is_one = !options.name.empty();
+  if (!is_one) check_federation(options, fs::path(options.directory) / "federation.yaml");
   const std::vector<PartyFiles> files = make_keys(options.directory, is_one ? std::vector{options.name} : options.names);
   const fs::path federation = fs::path(options.directory) / "federation.yaml";
   if (!is_one) {

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <random>
 
 #include "base/error.h"
 #include "data/npy.h"
@@ -73,11 +75,22 @@ class FileDescriptor {
   int fd_;
 };
 
-// free_port asks the system for a port that nobody uses now.
-int free_port() {
-  const Listener listener = listen_at({"127.0.0.1", 0});
-  const FileDescriptor closed(listener.socket);
-  return listener.port;
+// free_ports finds three loopback ports that nobody uses now. They lie below those that the system gives to outgoing
+// connections, so that no connection made meanwhile takes one.
+std::array<int, 3> free_ports() {
+  std::array<int, 3> ports{};
+  std::vector<FileDescriptor> held;
+  std::random_device random;
+  for (int attempt = 0; held.size() < ports.size(); ++attempt) {
+    const auto port = static_cast<uint16_t>(20000 + random() % 12000);
+    try {
+      held.emplace_back(listen_at({"127.0.0.1", port}).socket);
+      ports[held.size() - 1] = port;
+    } catch (const UserError&) {
+      if (attempt >= 100) throw;
+    }
+  }
+  return ports;
 }
 
 struct Child {
@@ -85,6 +98,32 @@ struct Child {
   FileDescriptor out, err;
   std::string out_text, err_text, err_line;
   std::optional<int> status;
+  bool ended_by_us = false;
+
+  bool is_silent() const { return out.get() < 0 && err.get() < 0; }
+};
+
+// interrupted is set by SIGINT, SIGTERM and SIGHUP while an InterruptGuard lives, so that the folder and the children
+// go before this process does.
+volatile std::sig_atomic_t interrupted = 0;
+
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    interrupted = 0;
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted = 1; };
+    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &action, &previous_[i]);
+  }
+  ~InterruptGuard() {
+    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous_[i], nullptr);
+  }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  static constexpr std::array<int, 3> kSignals = {SIGINT, SIGTERM, SIGHUP};
+  std::array<struct sigaction, 3> previous_{};
 };
 
 std::pair<FileDescriptor, FileDescriptor> make_pipe() {
@@ -153,36 +192,67 @@ void drain(FileDescriptor& fd, const std::function<void(std::string_view)>& take
   }
 }
 
-void wait_for(Children& children, const ProgressUpdate& progress) {
-  while (true) {
-    std::vector<pollfd> polls;
-    std::vector<std::pair<size_t, bool>> owners;
-    for (size_t i = 0; i < children.list.size(); ++i) {
-      Child& child = children.list[i];
-      for (const bool is_out : {true, false}) {
-        const int fd = is_out ? child.out.get() : child.err.get();
-        if (fd < 0) continue;
-        polls.push_back({fd, POLLIN, 0});
-        owners.emplace_back(i, is_out);
-      }
-    }
-    if (polls.empty()) break;
-    if (::poll(polls.data(), polls.size(), -1) < 0 && errno != EINTR) break;
-    for (size_t i = 0; i < polls.size(); ++i) {
-      if (polls[i].revents == 0) continue;
-      Child& child = children.list[owners[i].first];
-      if (owners[i].second) {
-        drain(child.out, [&](std::string_view text) { child.out_text += text; });
-      } else {
-        const ProgressUpdate* update = owners[i].first == 1 ? &progress : nullptr;
-        drain(child.err, [&](std::string_view text) { take_error_output(child, text, update); });
-      }
+// read_some waits at most a moment for output of the children and takes it.
+void read_some(Children& children, const ProgressUpdate& progress) {
+  std::vector<pollfd> polls;
+  std::vector<std::pair<size_t, bool>> owners;
+  for (size_t i = 0; i < children.list.size(); ++i) {
+    Child& child = children.list[i];
+    for (const bool is_out : {true, false}) {
+      const int fd = is_out ? child.out.get() : child.err.get();
+      if (fd < 0) continue;
+      polls.push_back({fd, POLLIN, 0});
+      owners.emplace_back(i, is_out);
     }
   }
-  for (Child& child : children.list) {
-    int status = 0;
-    ::waitpid(child.pid, &status, 0);
-    child.status = status;
+  constexpr int kMoment = 100;  // milliseconds
+  if (::poll(polls.data(), polls.size(), kMoment) <= 0) return;
+  for (size_t i = 0; i < polls.size(); ++i) {
+    if (polls[i].revents == 0) continue;
+    Child& child = children.list[owners[i].first];
+    if (owners[i].second) {
+      drain(child.out, [&](std::string_view text) { child.out_text += text; });
+    } else {
+      const ProgressUpdate* update = owners[i].first == 1 ? &progress : nullptr;
+      drain(child.err, [&](std::string_view text) { take_error_output(child, text, update); });
+    }
+  }
+}
+
+// grace is how long the others get to end by themselves once one has failed. Who reports on a peer was told by it or
+// waited for it, so the third party is about to do the same; any other failure is the root cause already.
+std::chrono::milliseconds grace(int status) {
+  const bool blames_peer = WIFEXITED(status) && WEXITSTATUS(status) == kPeerError;
+  return std::chrono::seconds(blames_peer ? 8 : 1);
+}
+
+void wait_for(Children& children, const ProgressUpdate& progress) {
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point> deadline;
+  while (true) {
+    bool all_ended = true;
+    for (Child& child : children.list) {
+      if (child.status) continue;
+      int status = 0;
+      if (!child.is_silent() || ::waitpid(child.pid, &status, 0) != child.pid) {
+        all_ended = false;
+        continue;
+      }
+      child.status = status;
+      if (status == 0) continue;
+      const auto until = Clock::now() + grace(status);
+      deadline = deadline ? std::min(*deadline, until) : until;
+    }
+    if (all_ended) return;
+    if (interrupted) throw Interrupted();
+    if (deadline && Clock::now() > *deadline) {
+      for (Child& child : children.list) {
+        if (child.status || child.ended_by_us) continue;
+        ::kill(child.pid, SIGKILL);
+        child.ended_by_us = true;
+      }
+    }
+    read_some(children, progress);
   }
 }
 
@@ -198,6 +268,7 @@ std::array<Json, 3> results_of(const Children& children) {
   std::string peer_message;
   for (size_t i = 0; i < 3; ++i) {
     const Child& child = children.list[i];
+    if (child.ended_by_us) continue;
     results[i] = Json::parse(child.out_text, nullptr, false);
     if (WIFSIGNALED(*child.status)) {
       throw PeerError("party {} ({}) was ended by signal {} ({})", i, kNames[i], WTERMSIG(*child.status),
@@ -221,11 +292,12 @@ std::array<Json, 3> results_of(const Children& children) {
 
 void write_federation(const fs::path& folder) {
   const std::vector<PartyFiles> files = make_keys(folder / "keys", kNames);
+  const std::array<int, 3> ports = free_ports();
   std::ofstream file(folder / "federation.yaml");
   file << "parties:\n";
   for (size_t i = 0; i < 3; ++i) {
     file << fmt::format("  - id: {}\n    name: {}\n    address: 127.0.0.1:{}\n    certificate: {}\n    key: {}\n", i,
-                        kNames[i], free_port(), files[i].certificate.string(), files[i].key.string());
+                        kNames[i], ports[i], files[i].certificate.string(), files[i].key.string());
   }
   if (!file.flush()) throw UserError("cannot write {}", (folder / "federation.yaml").string());
 }
@@ -233,6 +305,7 @@ void write_federation(const fs::path& folder) {
 }  // namespace
 
 LocalResult run_local_parties(const LocalJob& job, const ProgressUpdate& progress) {
+  const InterruptGuard guard;
   const TemporaryFolder folder;
   write_federation(folder.path());
   const fs::path program = folder.path() / "program.treville", weights = folder.path() / "weights.treville";

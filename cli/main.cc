@@ -7,6 +7,8 @@
 
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "base/error.h"
@@ -27,10 +29,29 @@ void harden_process() {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
+// printable replaces control characters: a message may quote a damaged file, which must not reach the terminal raw.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
 int fail(bool json, int code, const std::string& kind, const std::string& message) {
-  if (json) print_json(error_json(code, kind, message));
-  fmt::print(stderr, "treville: {}\n", message);
+  try {
+    if (json) print_json(error_json(code, kind, message));
+    fmt::print(stderr, "treville: {}\n", printable(message));
+  } catch (const std::system_error&) {
+    // Nobody reads: the exit code is all that is left to say.
+  }
   return code;
+}
+
+// flush_output makes a full disk or a closed pipe an error instead of a lost result.
+void flush_output() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    throw UserError("cannot write the result to stdout: {}", std::strerror(errno));
+  }
 }
 
 // unknown_names says which argument was not understood and what it may have meant.
@@ -48,6 +69,7 @@ std::string unknown_names(const CLI::App& app, const std::vector<std::string>& e
   const std::string_view best = closest(name.substr(0, name.find('=')), known);
   std::string text = fmt::format("unknown {} '{}'", name.rfind("-", 0) == 0 ? "option" : "argument", name);
   if (!best.empty()) text += fmt::format("; did you mean '{}'?", best);
+  if (best.empty()) text += ".";
   return text + fmt::format(" See treville {}{}--help.", app.get_parent() ? app.get_name() : "", app.get_parent() ? " " : "");
 }
 
@@ -80,19 +102,27 @@ int run_command(int argc, char** argv) {
       return kUserError;
     }
     const CLI::App& app = parsed_app();
+    const std::vector<std::string> unknown = app.remaining(true);
+    if (&app != &root && !unknown.empty()) return fail(json, kUserError, "user", unknown_names(app, unknown));
     if (&app == &root && argc > 1) return fail(json, kUserError, "user", unknown_names(root, {argv[1]}));
     return fail(json, kUserError, "user", fmt::format("{}. See treville {} --help.", error.what(), app.get_name()));
   }
   for (const Command& command : commands) {
     if (!command.app->parsed()) continue;
     try {
-      return command.action();
+      const int code = command.action();
+      flush_output();
+      return code;
     } catch (const UserError& error) {
       return fail(json, kUserError, "user", error.what());
     } catch (const PeerError& error) {
       return fail(json, kPeerError, "peer", error.what());
     } catch (const AttestationError& error) {
       return fail(json, kAttestationError, "attestation", error.what());
+    } catch (const Interrupted&) {
+      return fail(json, kInterrupted, "user", "interrupted");
+    } catch (const std::system_error& error) {  // of std::filesystem, or of a closed stdout
+      return fail(json, kUserError, "user", error.what());
     } catch (const std::bad_alloc&) {
       return fail(json, kUserError, "user", "out of memory; `treville plan` shows what a program needs");
     } catch (const std::exception& error) {

@@ -1,6 +1,8 @@
 #include "cli/model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -8,11 +10,13 @@
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <set>
 
 #include "base/error.h"
 #include "base/suggest.h"
 #include "data/npy.h"
 #include "import/import.h"
+#include "run/execute.h"
 
 namespace treville::cli {
 namespace {
@@ -141,12 +145,19 @@ CompiledModel compile_model(const ModelOptions& options) {
     compile_options.calibration = read_samples(options.calibrate, result.input_shape, preprocess);
     for (const FloatTensor& sample : compile_options.calibration) result.calibration_samples += sample.shape[0];
   }
+  std::set<std::string> passes;
   compile_options.dump_after = [&](std::string_view pass, const std::string& text) {
+    passes.emplace(pass);
     for (const std::string& wanted : options.dump_after) {
       if (wanted == pass || wanted == "all") fmt::print(stderr, "--- after {}\n{}\n", pass, text);
     }
   };
   result.compiled = compile(std::move(graph), compile_options);
+  for (const std::string& wanted : options.dump_after) {
+    if (wanted != "all" && passes.count(wanted) == 0) {
+      throw UserError("--dump-after: there is no pass '{}' (all, {})", wanted, fmt::join(passes, ", "));
+    }
+  }
   result.compiled.program.model = fs::path(options.model).filename().string();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
@@ -160,6 +171,19 @@ FloatTensor read_input(const std::string& path, const Shape& shape, const Prepro
                     tensor.shape[0], shape[0], tensor.shape[0]);
   }
   return tensor;
+}
+
+RingTensor encode_input(const FloatTensor& value, const Program& program, const std::string& path) {
+  for (const Step& step : program.steps) {
+    const auto* input = std::get_if<InputStep>(&step.body);
+    if (input == nullptr) continue;
+    try {
+      return encode(value, input->ring, input->scale, step.type.bound, input->name);
+    } catch (const UserError& error) {
+      throw UserError("{}: {}", path, error.what());
+    }
+  }
+  throw UserError("{}: the program has no input", program.model);
 }
 
 std::vector<FloatTensor> read_samples(const std::string& path, const Shape& shape, const Preprocess& preprocess) {
@@ -187,9 +211,31 @@ std::vector<std::string> read_labels(const std::string& path) {
   for (std::string line; std::getline(file, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     labels.push_back(line);
-    if (labels.size() > 1'000'000 || line.size() > 10'000) throw UserError("{}: not a list of class names", path);
+    if (labels.size() > 1'000'000 || line.size() > 10'000 || line.find('\0') != std::string::npos) {
+      throw UserError("{}: not a list of class names, one a line", path);
+    }
   }
   return labels;
+}
+
+void check_labels(const std::vector<std::string>& labels, const std::string& path, const Program& program) {
+  for (const Step& step : program.steps) {
+    if (!std::holds_alternative<OutputStep>(step.body)) continue;
+    const Shape& shape = step.type.shape;
+    if (labels.empty() || step.type.is_index || shape.rank() == 0) return;
+    const int64_t classes = shape[shape.rank() - 1];
+    if (static_cast<int64_t>(labels.size()) == classes) return;
+    throw UserError("--labels: {} has {} names, the output of {} has {} values; give one name for each", path,
+                    labels.size(), program.model, classes);
+  }
+}
+
+void check_writable(const std::string& option, const std::string& path) {
+  if (path.empty()) return;
+  const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
+  if (fs::is_directory(path)) throw UserError("{}: {} is a folder; name a file", option, path);
+  if (!fs::is_directory(folder)) throw UserError("{}: there is no folder {}", option, folder.string());
+  if (::access(folder.c_str(), W_OK) != 0) throw UserError("{}: the folder {} cannot be written to", option, folder.string());
 }
 
 std::vector<Prediction> top_classes(std::span<const float> values, size_t n, const std::vector<std::string>& labels) {

@@ -46,12 +46,22 @@ CompiledModel compile_model(const ModelOptions& options);
 // the batch dimension.
 FloatTensor read_input(const std::string& path, const Shape& shape, const Preprocess& preprocess);
 
+// encode_input is encode with the file's name in the error of a value out of range.
+RingTensor encode_input(const FloatTensor& value, const Program& program, const std::string& path);
+
 // read_samples reads a .npy file (batch first), an image, or a folder of either in the order of their names. Each
 // result has the shape with its first dimension as it comes.
 std::vector<FloatTensor> read_samples(const std::string& path, const Shape& shape, const Preprocess& preprocess);
 
 // read_labels reads one class name a line; empty path, no labels.
 std::vector<std::string> read_labels(const std::string& path);
+// check_labels throws UserError unless there is one label for each value of the program's first output: lists with and
+// without a background class are easily mixed up, and then every name is wrong.
+void check_labels(const std::vector<std::string>& labels, const std::string& path, const Program& program);
+
+// check_writable throws UserError unless a file can be made at `path`: before hours of work, not after. An empty path
+// stands for no file.
+void check_writable(const std::string& option, const std::string& path);
 
 struct Prediction {
   size_t index = 0;

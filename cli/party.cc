@@ -4,11 +4,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -39,7 +40,7 @@ struct Options {
   std::string preprocess;
   std::string labels;
   std::string output;
-  int count = 1;
+  std::optional<int> count;
   bool json = false;
   bool progress_json = false;
 };
@@ -65,13 +66,6 @@ const InputStep& input_step(const Program& program) {
   return *found;
 }
 
-const SlotType& input_type(const Program& program) {
-  for (const Step& step : program.steps) {
-    if (std::holds_alternative<InputStep>(step.body)) return step.type;
-  }
-  throw UserError("{}: the program has no input", program.model);
-}
-
 // encoded_inputs reads this party's inputs and checks them before anybody is called.
 std::vector<RingTensor> encoded_inputs(const Program& program, const Options& options, PartyId self) {
   const InputStep& input = input_step(program);
@@ -85,8 +79,7 @@ std::vector<RingTensor> encoded_inputs(const Program& program, const Options& op
   if (options.inputs.empty()) throw UserError("--input is missing: party {} gives input \"{}\"", self, input.name);
   const Preprocess preprocess = parse_preprocess(options.preprocess.empty() ? program.preprocess : options.preprocess);
   for (const std::string& path : options.inputs) {
-    const FloatTensor value = read_input(path, input.shape, preprocess);
-    tensors.push_back(encode(value, input.ring, input.scale, input_type(program).bound, input.name));
+    tensors.push_back(encode_input(read_input(path, input.shape, preprocess), program, path));
   }
   return tensors;
 }
@@ -294,7 +287,21 @@ fs::path in_folder(const std::string& path, const char* file) {
   return fs::is_directory(path) ? fs::path(path) / file : fs::path(path);
 }
 
+// meet opens the session. Parties compare a digest of the configuration, which tells nobody what differs: the number of
+// inputs is what people get wrong, so this party says its own.
+Session meet(const Federation& federation, PartyId self, const Program& program, int count, const SessionOptions& options) {
+  try {
+    return open_session(federation, self, digest(program), options);
+  } catch (const PeerError& error) {
+    const std::string message = error.what();
+    if (message.find("configuration") == std::string::npos) throw;
+    throw PeerError("{}. Party {} runs porthos on {} input{}: --count must be the same at all parties", message, self, count,
+                    count == 1 ? "" : "s");
+  }
+}
+
 int party(const Options& options) {
+  check_writable("--output", options.output);
   const Federation federation = load_federation(options.federation);
   const PartyId self = find_member(federation, options.id);
   const fs::path program_path = in_folder(options.program, "program.treville");
@@ -307,8 +314,12 @@ int party(const Options& options) {
     throw UserError("--weights: party 1 owns the model; party {} must not have its weights", self);
   }
   const std::vector<RingTensor> inputs = encoded_inputs(program, options, self);
-  const int count = inputs.empty() ? options.count : static_cast<int>(inputs.size());
+  const int count = options.count.value_or(static_cast<int>(std::max<size_t>(inputs.size(), 1)));
+  if (!inputs.empty() && static_cast<size_t>(count) != inputs.size()) {
+    throw UserError("--count is {}, but {} --input{} given", count, inputs.size(), inputs.size() == 1 ? " is" : "s are");
+  }
   const std::vector<std::string> labels = read_labels(options.labels);
+  check_labels(labels, options.labels, program);
 
   Reporter reporter(options, program, count);
   SessionOptions session_options;
@@ -317,7 +328,7 @@ int party(const Options& options) {
     session_options.rendezvous.progress = [](const std::string& line) { fmt::print(stderr, "  {}\n", line); };
   }
   const auto start = Clock::now();
-  Session session = open_session(federation, self, digest(program), session_options);
+  Session session = meet(federation, self, program, count, session_options);
   const double handshake = seconds_since(start);
   Outcome outcome = run_inferences(program, session, constants, inputs, count, reporter);
   outcome.timing.handshake = handshake;
@@ -352,7 +363,7 @@ Command add_party(CLI::App& root) {
   app->add_option("--preprocess", options->preprocess, "Overrides the preprocessing the program was compiled with");
   app->add_option("--labels", options->labels, "Class names, one a line");
   app->add_option("--output", options->output, "Write the output to a .npy file (the recipient)");
-  app->add_option("--count", options->count, "How many inputs there will be (all parties must agree; default 1)")
+  app->add_option("--count", options->count, "How many inputs there will be (all parties must agree; default: the inputs given, or 1)")
       ->check(CLI::Range(1, 1'000'000));
   app->add_flag("--progress-json", options->progress_json, "Progress as JSON lines on stderr");
   return {app, [options] { return party(*options); }};

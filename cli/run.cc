@@ -104,8 +104,8 @@ std::vector<std::pair<std::string, FloatTensor>> read_inputs(const RunOptions& o
     for (size_t s = 0; s < samples.size(); ++s) {
       const int64_t batches = samples[s].shape[0] / shape[0];
       if (batches * shape[0] != samples[s].shape[0]) {
-        throw UserError("{}: holds {} samples, which is no multiple of the program's batch {}; give --batch", path,
-                        samples[s].shape[0], shape[0]);
+        throw UserError("{}: holds {} sample{}, which is no multiple of the batch, {}; give another --batch or more samples", path,
+                        samples[s].shape[0], samples[s].shape[0] == 1 ? "" : "s", shape[0]);
       }
       const size_t size = static_cast<size_t>(shape.elements());
       for (int64_t b = 0; b < batches; ++b) {
@@ -318,12 +318,15 @@ void write_outputs(const std::string& path, const std::vector<Sample>& samples) 
 }  // namespace
 
 int run_model(const RunOptions& options, const std::vector<std::string>& next_steps) {
+  check_writable("--write", options.output);
   const std::vector<std::string> labels = read_labels(options.labels);
   RunOptions expanded = options;
   expanded.inputs = expand_folders(options.inputs);
   CompiledModel model = compile_model(options.model);
   const Program& program = model.compiled.program;
+  check_labels(labels, options.labels, program);
   auto inputs = read_inputs(expanded, model.input_shape, parse_preprocess(options.model.preprocess));
+  for (const auto& [name, tensor] : inputs) encode_input(tensor, program, name);  // before anything starts
   if (!options.json) print_heading(model, options, inputs.size());
 
   std::vector<FloatTensor> tensors;

@@ -26,11 +26,19 @@
 namespace treville {
 namespace {
 
-std::string scheme_of(const CompileOptions& options) {
+// count_images counts samples as the model's input counts them: a tensor of the input's rank holds several.
+int64_t count_images(const Graph& graph, const std::vector<FloatTensor>& samples) {
+  const int rank = graph.value(graph.inputs[0]).shape->rank();
+  int64_t images = 0;
+  for (const FloatTensor& sample : samples) images += sample.shape.rank() == rank && rank > 0 ? sample.shape[0] : 1;
+  return images;
+}
+
+std::string scheme_of(const Graph& graph, const CompileOptions& options) {
   if (options.ranges == Ranges::kGuaranteed) return "guaranteed";
   if (!is_calibrated(options)) return "uncalibrated";
-  return fmt::format("calibrated on {} sample{}, margin {} bits", options.calibration.size(),
-                     options.calibration.size() == 1 ? "" : "s", options.margin_bits);
+  const int64_t images = count_images(graph, options.calibration);
+  return fmt::format("calibrated on {} sample{}, margin {} bits", images, images == 1 ? "" : "s", options.margin_bits);
 }
 
 std::string print_plan(const Graph& graph, const FixedPointPlan& plan) {
@@ -86,7 +94,7 @@ Compiled compile(Graph graph, const CompileOptions& options) {
   Lowered lowered = lower(graph, plan, options, names);
   Program& program = lowered.program;
   program.model = graph.name;
-  program.scheme = scheme_of(options);
+  program.scheme = scheme_of(graph, options);
   program.preprocess = options.preprocess;
   program.parameters = parameters;
   const auto after_program_pass = [&](std::string_view pass) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -14,9 +15,11 @@
 namespace treville {
 namespace {
 
-// Weights need no more bits than a float has; fewer than this for the largest weight is no weight any more.
+// Weights need no more bits than a float has; with fewer than kFewestWeightBits for the largest there is no weight any
+// more, and below kStarvingWeightBits an operand gives up fraction bits for them when it has more than planned.
 constexpr int kMostWeightBits = 25;
-constexpr int kFewestWeightBits = 4;
+constexpr int kFewestWeightBits = 2;
+constexpr int kStarvingWeightBits = 10;
 // An operand with so many fraction bits more than planned is truncated before a linear layer.
 constexpr int kExcessBits = 3;
 
@@ -217,20 +220,26 @@ void Lowering::lower_output(ValueId output, const std::string& name) {
   emitter_.append_output({found->second, options_.recipient, name, options_.policy, post}, name);
 }
 
-// truncation_to finds the smallest f that brings x to the target scale, and more where k or the modulus demand it.
+// truncation_to brings x to the target scale, or to the nearest one that k and the modulus allow: below it, else above.
 LowerContext::Truncation Lowering::truncation_to(SlotId x, Use use, double bound, int target) const {
   const SlotType& held = type(x);
   const double largest = bound * static_cast<double>(held.divisor);
-  const int extra = use == Use::kMaximum ? 1 : 0;
-  for (int f = std::max(0, effective(held) - target); f < held.modulus.value(); ++f) {
+  const int modulus = held.modulus.value();
+  const auto try_with = [&](int f) -> std::optional<Truncation> {
     const int scale = held.scale.value() - f;
-    if (scale < 0) break;
-    const int k = width_bits(largest, scale) + (use == Use::kRescale ? 1 : 0);
+    if (scale < 0) return {};
+    const int k = std::max(3, width_bits(largest, scale) + (use == Use::kRescale ? 1 : 0));
     const bool opens_wide = use != Use::kRescale && k > plan_.k_max.value();
-    if (!opens_wide && k + f + extra <= held.modulus.value()) return {Bits(f), Bits(std::max(k, 3)), Bits(scale)};
-  }
+    if (opens_wide || k + f + (use == Use::kMaximum ? 1 : 0) > modulus) return {};
+    return Truncation{Bits(f), Bits(k), Bits(scale)};
+  };
+  const int wanted = std::clamp(effective(held) - target, 0, modulus - 1);
+  for (int f = wanted; f < modulus; ++f)
+    if (const auto found = try_with(f)) return *found;
+  for (int f = wanted - 1; f >= 0; --f)
+    if (const auto found = try_with(f)) return *found;
   fail(fmt::format("a range of {} integer bits does not fit what is known of the value: {} bits at scale {}",
-                   magnitude_bits(bound), held.modulus.value(), held.scale.value()));
+                   magnitude_bits(bound), modulus, held.scale.value()));
 }
 
 // rescaled masks x over the full ring, at the target scale or below; once for all readers.
@@ -247,7 +256,7 @@ SlotId Lowering::masked_operand(SlotId x, double largest_weight) {
   if (!is_full_mask(x)) return rescaled(x, wanted);
   const double weight = largest_weight / static_cast<double>(type(x).divisor);
   const int left = result_plan().limit - type(x).scale.value() + magnitude_bits(weight);
-  const bool starves_weights = left < 2 * kFewestWeightBits + 2 && effective(type(x)) > wanted;
+  const bool starves_weights = left < kStarvingWeightBits && effective(type(x)) > wanted;
   return effective(type(x)) > wanted + kExcessBits || starves_weights ? rescaled(x, wanted) : x;
 }
 
@@ -288,7 +297,7 @@ LowerContext::Alignment Lowering::align(std::vector<SlotId> slots) {
     // What a linear layer reads must be masked: parts of a concatenation each once, here.
     const bool masks = is_concat && result_plan().wants_mask && !is_full_mask(slot);
     const int room = result_plan().limit - log2_of(divisor);
-    if (masks || type(slot).scale.value() > room) slot = rescaled(slot, std::min(result_plan().scale, room));
+    if (masks || type(slot).scale.value() > room) slot = rescaled(slot, std::min(wanted_scale(slot), room));
     slot = with_divisor(slot, divisor);
     top = std::max(top, type(slot).scale.value());
   }

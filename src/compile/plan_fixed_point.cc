@@ -10,8 +10,9 @@
 namespace treville {
 namespace {
 
-// A value must be resolved to 1/16 of its typical size, or 2^-kFewestBits of its bound when that is all that is known.
-constexpr int kTypicalBits = 4;
+// A value must be resolved to a quarter of its typical size (sums over many such values still are accurate), or
+// 2^-kFewestBits of its bound when that is all that is known.
+constexpr int kTypicalBits = 2;
 constexpr int kFewestBits = 12;
 constexpr int kUnlimited = 1000;
 

@@ -76,6 +76,7 @@ TEST(Compile, MixedModelsMatchTheFloatReferenceInBothRings) {
     CompileOptions options = calibrated(testing::random_inputs(graph, seed + 100));
     const Compiled narrow = compile(graph, options);
     EXPECT_EQ(narrow.program.ring, Ring::k32);
+    EXPECT_EQ(narrow.program.scheme, "calibrated on 1 sample, margin 2 bits");
     options.ring = Ring::k64;
     const Compiled wide = compile(graph, options);
     for (uint32_t run = 0; run < 2; ++run) {
@@ -273,6 +274,62 @@ void check_small(const std::string& name, const std::filesystem::path& model, co
   print(name, accuracy);
   EXPECT_LE(accuracy.error, tolerance * accuracy.largest) << name;
   EXPECT_EQ(accuracy.agreeing, runs) << name;
+}
+
+// with_trained_like_weights gives a topology whose weights are all alike random ones that keep magnitudes, as training
+// does.
+Graph with_trained_like_weights(Graph graph) {
+  infer_shapes(graph, 1);
+  std::mt19937 generator(1);
+  for (Node& node : graph.nodes) {
+    if (node.op == "BatchNorm") {
+      const float values[] = {1, 0, 0, 1};
+      for (size_t i = 0; i < 4; ++i) {
+        FloatTensor flat(*graph.value(node.inputs[i + 1]).shape);
+        std::fill(flat.values.begin(), flat.values.end(), values[i]);
+        node.inputs[i + 1] = graph.add_constant(node.name, std::move(flat));
+      }
+    }
+    if (node.op != "Conv" && node.op != "MatMul") continue;
+    FloatTensor weight(*graph.value(node.inputs[1]).shape);
+    const int64_t outputs = weight.shape[weight.shape.rank() - 1];
+    const auto inputs = static_cast<float>(weight.shape.elements() / outputs);
+    std::normal_distribution<float> normal(0, std::sqrt(1.5F / inputs));
+    for (float& value : weight.values) value = normal(generator);
+    node.inputs[1] = graph.add_constant(node.name, std::move(weight));
+  }
+  return graph;
+}
+
+// ReLUs, maxima and rescales of whole topologies: what docs/protocols/porthos.md, section 15, counts ("pooled first").
+// DenseNet rescales each un-activated part of its concatenations once: 32 channels a layer, 1,078,784 elements in all,
+// and 175,616 behind its average pools.
+TEST(Topologies, AreLoweredToTheCountedSteps) {
+  TREVILLE_NEED_MODELS(models);
+  struct Expected {
+    const char* name;
+    int64_t relus, maxima, rescales;
+  };
+  const FloatTensor input = read_npy(models / "onnx-light-models" / "in_1x3x224x224.npy");
+  for (const Expected& expected :
+       {Expected{"resnet50", 9006592, 200704, 0}, Expected{"densenet121", 15065344, 200704, 1254400}}) {
+    CompileOptions options = calibrated({input});
+    const std::string file = fmt::format("light_{}.onnx", expected.name);
+    const Compiled compiled =
+        compile(with_trained_like_weights(import_model(models / "onnx-light-models" / file)), options);
+    EXPECT_EQ(compiled.program.ring, Ring::k32);
+    int64_t relus = 0, maxima = 0, rescales = 0;
+    for (const Step& step : compiled.program.steps) {
+      const int64_t elements = step.type.shape.elements();
+      if (std::holds_alternative<ReluStep>(step.body)) relus += elements;
+      if (std::holds_alternative<MaxPoolStep>(step.body)) maxima += elements;
+      if (std::holds_alternative<RescaleStep>(step.body)) rescales += elements;
+    }
+    EXPECT_EQ(relus, expected.relus) << expected.name;
+    EXPECT_EQ(maxima, expected.maxima) << expected.name;
+    EXPECT_EQ(rescales, expected.rescales) << expected.name;
+    EXPECT_LE(compiled.program.slots, 4U) << expected.name;
+  }
 }
 
 TEST(TrainedModels, SmallModelsAreAccurate) {

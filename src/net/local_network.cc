@@ -135,6 +135,7 @@ void LocalChannel::wait(std::unique_lock<std::mutex>& lock, const char* what, Re
 
 void LocalChannel::send(const MessageTag& tag, Buffer payload) {
   check_sendable(payload);
+  payload.count_in(nullptr);
   Frame frame{kind_of(phase_), tag, std::move(payload)};
   const int64_t bytes = frame.bytes();
   transcript_.add(frame);
@@ -169,6 +170,7 @@ Buffer LocalChannel::receive(const MessageTag& tag, size_t bytes) {
   pipe.bytes -= size;
   received_.count(size);
   hub.moved();
+  payload.count_in(MeterScope::current());
   return payload;
 }
 

@@ -43,6 +43,7 @@ class Channel {
   // send takes the payload over. Offline and set-up channels block while their bounded queue is full (at least one
   // message always fits); online channels never block. Throws PeerError when the connection is gone.
   virtual void send(const MessageTag& tag, Buffer payload) = 0;
+  // The payload leaves the caller's memory meter with send and enters it with receive; queues are bounded apart.
   // receive returns the next message, which must carry `tag` and have `bytes` bytes of payload. Throws PeerError that
   // names peer, phase and step when it does not, when the peer is gone, or after the deadline without any sign of life.
   virtual Buffer receive(const MessageTag& tag, size_t bytes) = 0;

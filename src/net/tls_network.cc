@@ -15,6 +15,7 @@ class TlsChannel final : public Channel {
 
   void send(const MessageTag& tag, Buffer payload) override {
     check_sendable(payload);
+    payload.count_in(nullptr);
     Frame frame{kind_of(phase_), tag, std::move(payload)};
     const int64_t bytes = frame.bytes();
     transcript_.add(frame);
@@ -24,6 +25,7 @@ class TlsChannel final : public Channel {
   Buffer receive(const MessageTag& tag, size_t bytes) override {
     Buffer payload = connection_.receive(phase_, tag, bytes);
     received_.count(kFrameHeaderBytes + static_cast<int64_t>(bytes));
+    payload.count_in(MeterScope::current());
     return payload;
   }
   Traffic sent() const override { return sent_.read(); }

@@ -454,7 +454,9 @@ awaitable<void> Meeting::keep_time() {
       next_repeat = Clock::now() + kProgressLater;
     }
   }
-  fail_ours(missing());
+  const std::string problem = missing();
+  for (PartyId peer : kAllParties) knows_[index_of(peer)] |= !connected(peer);  // nobody there to tell
+  fail_ours(problem);
 }
 
 std::string Meeting::waiting_for() {

@@ -138,6 +138,15 @@ class PorthosPass final : public Protocol {
   std::shared_ptr<Handover> handover_;
 };
 
+// meet returns when all three parties are set up, so that no walk and no clock starts before.
+void meet(Session& session) {
+  const MessageTag tag{.part = with_round(static_cast<uint8_t>(Message::kReady), 0)};
+  for (const PartyId peer : kAllParties)
+    if (peer != session.self) session.network->channel(peer, Phase::kSetup).send(tag, Buffer());
+  for (const PartyId peer : kAllParties)
+    if (peer != session.self) session.network->channel(peer, Phase::kSetup).receive(tag, 0);
+}
+
 }  // namespace
 }  // namespace porthos
 
@@ -145,6 +154,7 @@ ProtocolPasses set_up_porthos(Session& session, std::span<const WeightSpec> spec
                               const std::vector<const RingTensor*>* weights) {
   using porthos::PorthosPass;
   const std::vector<Owned> owned = porthos::set_up_weights(session, specs, weights);
+  porthos::meet(session);
   auto handover = std::make_shared<porthos::Handover>();
   ProtocolPasses result;
   if (session.self != PartyId::kEvaluator) {

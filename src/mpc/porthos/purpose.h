@@ -57,6 +57,7 @@ enum class Message : uint8_t {
   kOutputDealer,   // D -> receiver: yD + s
   kOutputEvaluator,// E -> receiver: yE - s
   kWeight,         // E -> H: W1
+  kReady,          // everybody -> everybody: nothing, when the set-up is done
 };
 
 // A step that repeats a sub-protocol (the levels of a maximum) numbers the repetitions as rounds.
