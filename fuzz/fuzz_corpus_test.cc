@@ -90,7 +90,8 @@ class Mutator {
   }
 
   void put_word(Input& input, size_t at) {
-    constexpr int64_t kWords[] = {0, 1, -1, 127, 128, 255, 256, 32767, 65535, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+    constexpr int64_t kWords[] = {0,     1,     -1,        127,       128,       255,      256,
+                                  32767, 65535, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     const int64_t word = kWords[below(std::size(kWords))];
     std::memcpy(&input[at], &word, std::min(size_t{1} << below(4), input.size() - at));
   }
