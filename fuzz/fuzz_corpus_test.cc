@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <random>
 #include <string>
@@ -16,6 +17,10 @@
 #include "fuzz/targets.h"
 
 namespace treville::fuzz {
+
+// GoogleTest prints a target by its name.
+static void PrintTo(const FuzzTarget& target, std::ostream* stream) { *stream << target.name; }
+
 namespace {
 
 using Input = std::vector<uint8_t>;
@@ -85,7 +90,8 @@ class Mutator {
   }
 
   void put_word(Input& input, size_t at) {
-    constexpr int64_t kWords[] = {0, 1, -1, 127, 128, 255, 256, 32767, 65535, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+    constexpr int64_t kWords[] = {0,     1,     -1,        127,       128,       255,      256,
+                                  32767, 65535, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     const int64_t word = kWords[below(std::size(kWords))];
     std::memcpy(&input[at], &word, std::min(size_t{1} << below(4), input.size() - at));
   }
@@ -125,6 +131,7 @@ TEST_P(FuzzCorpus, HoldsInputsThatAreAcceptedAndNoneThatBreaks) {
   const std::vector<Input> corpus = read_corpus(GetParam().name);
   int accepted = 0;
   for (size_t i = 0; i < corpus.size(); ++i) accepted += accepts(corpus[i], fmt::format("corpus file {}", i));
+  std::cout << accepted << " of " << corpus.size() << " are accepted\n";
   EXPECT_GT(accepted, 0) << "the corpus no longer has a valid input";
 }
 
