@@ -359,7 +359,8 @@ Command add_party(CLI::App& root) {
   app->add_option("--federation", options->federation, "The federation file (YAML)")->required();
   app->add_option("--program", options->program, "program.treville, or the folder `treville compile` wrote")->required();
   app->add_option("--weights", options->weights, "weights.treville (party 1; default: beside the program)");
-  app->add_option("--input", options->inputs, "A .npy array or an image (the input's owner); may be repeated");
+  app->add_option("--input", options->inputs, "A .npy array or an image (the input's owner); may be repeated")
+      ->allow_extra_args(false);
   app->add_option("--preprocess", options->preprocess, "Overrides the preprocessing the program was compiled with");
   app->add_option("--labels", options->labels, "Class names, one a line");
   app->add_option("--output", options->output, "Write the output to a .npy file (the recipient)");
