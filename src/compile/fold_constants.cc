@@ -2,20 +2,15 @@
 
 #include <algorithm>
 
-#include "base/error.h"
 #include "ops/op.h"
 
 namespace treville {
 
 bool fold_node(Graph& graph, const Node& node) {
-  if (node.op == "Shape") {
-    const auto& shape = graph.value(node.inputs[0]).shape;
-    CHECK(shape.has_value(), "node {}: shape of its input is not known", node.name);
-    graph.value(node.outputs[0]).constant = IntTensor(Shape{shape->rank()}, shape->dims());
-    return true;
-  }
-  if (!std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return graph.constant(id); }))
-    return false;
+  // A Shape node reads the shape of its input, which is known, not the values.
+  const bool is_known = node.op == "Shape" || std::all_of(node.inputs.begin(), node.inputs.end(),
+                                                          [&](ValueId id) { return graph.constant(id) != nullptr; });
+  if (!is_known) return false;
   const OpDef* op = find_op(node.op);
   if (op == nullptr || op->evaluate == nullptr) return false;
   std::vector<const Constant*> operands;

@@ -57,6 +57,18 @@ TEST(FoldConstants, ShapeSubGraphsVanish) {
   EXPECT_EQ(*graph.value(graph.outputs[0]).shape, (Shape{2, 12}));
 }
 
+TEST(FoldConstants, APartOfAShapeIsThatPart) {
+  Model m;
+  const ValueId x = m.input({2, 3, 4});
+  const ValueId part =
+      m.graph.add_node("Shape", "part", {x}, {{"start", int64_t{1}}, {"end", int64_t{-1}}}, DType::kInt);
+  const Graph graph = m.done({part});
+  ASSERT_NE(graph.constant(graph.outputs[0]), nullptr);
+  const auto& values = std::get<IntTensor>(*graph.constant(graph.outputs[0]));
+  EXPECT_EQ(values.shape, Shape{1});
+  EXPECT_EQ(values.values, (std::vector<int64_t>{3}));
+}
+
 TEST(FoldConstants, EvaluatesWhatBecameConstant) {
   Model m;
   const ValueId x = m.input({2, 3});

@@ -196,7 +196,8 @@ TEST(DryCostOfPorthos, AReluIsTwoRoundTripsHoweverLarge) {
 TEST(DryCostOfPorthos, SetUpIsTheWeightsOnce) {
   const auto model = small_model(Ring::k32, 3);
   const CostReport report = dry_cost("porthos", model.b.program);
-  EXPECT_EQ(report.bytes(Phase::kSetup), (3 * 3 * 3 * 4 + 4 * 5) * 4 + 2 * kFrameHeaderBytes);
+  EXPECT_EQ(report.bytes(Phase::kSetup), (3 * 3 * 3 * 4 + 4 * 5) * 4 + (2 + 6) * kFrameHeaderBytes)
+      << "two weights, and every party tells the others that it is ready";
 }
 
 TEST(CostTables, ShowBytesRoundsAndEstimates) {

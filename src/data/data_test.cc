@@ -72,6 +72,12 @@ TEST(Npy, RefusesAShapeThatIsTooLarge) {
   EXPECT_THROW(read_npy(path), UserError);
 }
 
+TEST(Npy, RefusesALongHeader) {
+  const fs::path path = temporary("long.npy");
+  write(path, npy("{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::string(60000, ' ') + "), }", "1234"));
+  EXPECT_THROW(read_npy(path), UserError);
+}
+
 TEST(Preprocess, ReadsEveryKeyAndSuggestsForUnknownOnes) {
   const Preprocess p = parse_preprocess("resize=227,crop=center,order=bgr,mean=104:117:123,scale=1/255,std=2,invert=1");
   EXPECT_EQ(p.resize_width, 227);
@@ -115,6 +121,20 @@ TEST(Image, RefusesEmptyMissingAndDamagedFiles) {
   for (const fs::path& path : {empty, cut, fs::path("no_such.png")}) {
     EXPECT_THROW(read_image(path, {28, 28, 1, false}, {}), UserError) << path;
   }
+}
+
+TEST(Image, RefusesWhatWouldBecomeHuge) {
+  // A bitmap of 16000 x 1 pixels: its shorter side times 8000 is a picture of a million millions.
+  const auto number = [](uint32_t value, int bytes) {
+    std::string text;
+    for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i));
+    return text;
+  };
+  const fs::path path = temporary("wide.bmp");
+  write(path, "BM" + number(48054, 4) + number(0, 4) + number(54, 4) + number(40, 4) + number(16000, 4) + number(1, 4) +
+                  number(1, 2) + number(24, 2) + std::string(24, '\0') + std::string(48000, 'x'));
+  EXPECT_NO_THROW(read_image(path, {1, 1, 3}, parse_preprocess("")));
+  EXPECT_THROW(read_image(path, {224, 224, 3}, parse_preprocess("resize=8000,crop=center")), UserError);
 }
 
 TEST(Image, ExtentIsFoundInBothLayouts) {

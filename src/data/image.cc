@@ -19,6 +19,7 @@ namespace treville {
 namespace {
 
 constexpr int kMaxSide = 16384;
+constexpr int64_t kMaxPixels = int64_t{1} << 26;  // a file of some bytes may claim any size
 
 double parse_number(std::string_view key, std::string_view text) {
   const size_t slash = text.find('/');
@@ -76,6 +77,12 @@ struct Pixels {
   std::vector<uint8_t> data;
 };
 
+void check_pixels(const std::filesystem::path& path, int64_t width, int64_t height, const char* what) {
+  if (width * height <= kMaxPixels) return;
+  throw UserError("{}: {} has {}x{} pixels, at most {} million are supported. Give a smaller image.", path.string(), what,
+                  width, height, kMaxPixels / 1'000'000);
+}
+
 Pixels load(const std::filesystem::path& path, int channels) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) throw UserError("{}: there is no such file", path.string());
@@ -88,6 +95,7 @@ Pixels load(const std::filesystem::path& path, int channels) {
   if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide) {
     throw UserError("{}: {}x{} pixels; an image may have up to {} on a side", path.string(), width, height, kMaxSide);
   }
+  check_pixels(path, width, height, "the image");
   const std::unique_ptr<uint8_t, void (*)(void*)> data(stbi_load(path.c_str(), &width, &height, &original, channels),
                                                        stbi_image_free);
   if (!data) {
@@ -131,11 +139,14 @@ double channel_value(const std::vector<double>& values, int64_t channel, double 
 Pixels fit(Pixels pixels, const ImageExtent& extent, const Preprocess& preprocess, const std::filesystem::path& path) {
   const int width = static_cast<int>(extent.width), height = static_cast<int>(extent.height);
   if (preprocess.resize_height > 0) {
+    check_pixels(path, preprocess.resize_width, preprocess.resize_height, "after resizing, the image");
     pixels = resized(pixels, preprocess.resize_width, preprocess.resize_height);
   } else if (preprocess.resize_width > 0) {
     const double ratio = static_cast<double>(preprocess.resize_width) / std::min(pixels.width, pixels.height);
-    pixels = resized(pixels, std::max(1, static_cast<int>(std::lround(pixels.width * ratio))),
-                     std::max(1, static_cast<int>(std::lround(pixels.height * ratio))));
+    const int64_t new_width = std::max<int64_t>(1, std::lround(pixels.width * ratio));
+    const int64_t new_height = std::max<int64_t>(1, std::lround(pixels.height * ratio));
+    check_pixels(path, new_width, new_height, "after resizing, the image");
+    pixels = resized(pixels, static_cast<int>(new_width), static_cast<int>(new_height));
   }
   if (preprocess.crop_center) return center_crop(pixels, width, height, path);
   return resized(pixels, width, height);

@@ -25,15 +25,20 @@ int64_t round_shift(int64_t y, Bits f) {
   return (y >> f.value()) + ((y >> (f.value() - 1)) & 1);
 }
 
+// dry_weight stands for a weight that a real run is given, and so does not count in this party's memory.
+RingTensor dry_weight(const WeightSpec& spec) {
+  const MeterScope uncounted(nullptr);
+  return RingTensor::dry(spec.ring, weight_shape(spec.map));
+}
+
 class Clear final : public ClearProtocol {
  public:
   Clear(std::span<const WeightSpec> specs, const std::vector<const RingTensor*>* weights) {
     CHECK(weights == nullptr || weights->size() == specs.size(), "weights for {} specs", specs.size());
     for (size_t i = 0; i < specs.size(); ++i) {
       const WeightSpec& spec = specs[i];
-      auto kernel = weights != nullptr
-                        ? std::make_shared<LinearKernel>(spec.map, *(*weights)[i])
-                        : std::make_shared<LinearKernel>(spec.map, RingTensor::dry(spec.ring, weight_shape(spec.map)));
+      auto kernel = weights != nullptr ? std::make_shared<LinearKernel>(spec.map, *(*weights)[i])
+                                       : std::make_shared<LinearKernel>(spec.map, dry_weight(spec));
       weights_.push_back({spec.map, spec.ring, std::move(kernel)});
     }
   }

@@ -107,7 +107,9 @@ TEST(Execute, KeepsASlotThatIsReadAgainAndDropsUnusedResults) {
   inputs.emplace("x", ramp(Ring::k32, {8}, -4));
   const LocalRunResult result = run_local("clear", b.program, {}, inputs);
   const auto& out = result.output(PartyId::kEvaluator, "y");
-  EXPECT_THAT(decode(out.value, SlotType{.ring = Ring::k32}).values, ElementsAre(-8, -6, -4, -2, 0, 4, 8, 12));
+  SlotType integers = out.type;
+  integers.scale = Bits(0);
+  EXPECT_THAT(decode(out.value, integers).values, ElementsAre(-8, -6, -4, -2, 0, 4, 8, 12));
   EXPECT_EQ(result.output(PartyId::kEvaluator, "x").value.value.as<uint32_t>()[7], 3u);
 }
 

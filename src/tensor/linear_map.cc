@@ -7,6 +7,8 @@ template <class... Fs>
 struct Overload : Fs... {
   using Fs::operator()...;
 };
+template <class... Fs>
+Overload(Fs...) -> Overload<Fs...>;  // which clang before 17 does not find by itself
 
 }  // namespace
 

@@ -106,7 +106,7 @@ TEST(PorthosLinear, SendsWeightsOnceAndOneResidueForEachResult) {
   auto sent = [&](PartyId from, PartyId to, Phase phase) {
     return sessions[static_cast<size_t>(from)].network->channel(to, phase).sent();
   };
-  EXPECT_EQ(sent(kE, kH, Phase::kSetup), (Traffic{1, kFrameHeaderBytes + 50 * 70 * 4}));
+  EXPECT_EQ(sent(kE, kH, Phase::kSetup), (Traffic{2, 2 * kFrameHeaderBytes + 50 * 70 * 4}));  // and "ready"
   EXPECT_EQ(sent(kH, kE, Phase::kOffline), (Traffic{1, kFrameHeaderBytes + 3 * 70 * 4}));
   EXPECT_EQ(sent(kD, kE, Phase::kOnline), (Traffic{1, kFrameHeaderBytes + 3 * 50 * 4}));
   for (const PartyId to : {kE, kH}) EXPECT_EQ(sent(kD, to, Phase::kOffline).messages, 0);
@@ -214,8 +214,8 @@ TEST(PorthosShares, AreTwoHalvesOfTheValueMadeNewEachTime) {
 }
 
 TEST(PorthosInput, RefusesTheHelperAsOwner) {
-  auto sessions = make_local_sessions({.seed = 1});
-  ProtocolPasses helper = set_up_porthos(sessions[2], {}, nullptr);
+  Session session = make_dry_session(kH);
+  ProtocolPasses helper = set_up_porthos(session, {}, nullptr);
   EXPECT_THROW(helper.passes[0]->input(PartyId::kHelper, nullptr, Ring::k32, {1}), UserError);
 }
 

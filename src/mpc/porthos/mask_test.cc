@@ -191,7 +191,7 @@ std::array<View, 2> watch(PartyId party, int64_t value, const std::set<Purpose>&
   MaskFaults::repeated.clear();
   std::array<View, 2> views;
   for (const Recorded& r : recording.messages()) {
-    if (r.is_sent) continue;
+    if (r.is_sent || r.payload.empty()) continue;  // "ready" carries nothing
     views[r.tag.inference][fmt::format("{} from {}, step {} part {}", name_of(r.phase), r.peer, r.tag.step,
                                        r.tag.part)] = r.payload;
   }

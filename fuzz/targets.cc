@@ -1,0 +1,207 @@
+#include "fuzz/targets.h"
+
+#include <google/protobuf/stubs/logging.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "compile/fold_constants.h"
+#include "compile/infer_shapes.h"
+#include "data/image.h"
+#include "data/npy.h"
+#include "import/onnx.h"
+#include "import/tensorflow.h"
+#include "net/frame.h"
+#include "party/federation.h"
+#include "party/hello.h"
+#include "program/digest.h"
+#include "program/text.h"
+#include "program/weights.h"
+
+namespace treville::fuzz {
+namespace {
+
+using Bytes = std::span<const uint8_t>;
+
+std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+// MemoryFile gives bytes a path, for readers of files.
+class MemoryFile {
+ public:
+  explicit MemoryFile(Bytes bytes) : file_(memfd_create("fuzz", MFD_CLOEXEC)) {
+    CHECK(file_ >= 0 && write(file_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()), "memory file");
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  ~MemoryFile() { close(file_); }
+  std::string path() const { return fmt::format("/proc/self/fd/{}", file_); }
+
+ private:
+  int file_;
+};
+
+template <class F>
+bool is_accepted(const F& parse) {
+  try {
+    parse();
+    return true;
+  } catch (const UserError&) {
+    return false;
+  } catch (const PeerError&) {
+    return false;
+  }
+}
+
+// check_model goes on with what the compiler does before it knows all shapes.
+void check_model(ImportResult result) {
+  verify(result.graph, "import");
+  if (!result.unsupported.empty()) return;
+  infer_shapes(result.graph);
+  fold_constants(result.graph);
+  verify(result.graph, "fold_constants");
+}
+
+template <class Message>
+Message parse_message(Bytes bytes) {
+  const google::protobuf::LogSilencer quiet;
+  Message message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) throw UserError("not a model");
+  return message;
+}
+
+bool accepts_onnx(Bytes bytes) {
+  return is_accepted(
+      [&] { check_model(import::import_onnx(parse_message<onnx_format::ModelProto>(bytes), "fuzz.onnx", {})); });
+}
+
+bool accepts_graphdef(Bytes bytes) {
+  return is_accepted(
+      [&] { check_model(import::import_tensorflow(parse_message<tf_format::GraphDef>(bytes), "fuzz.pb", {})); });
+}
+
+// accepts_model_file adds the recognition of formats.
+bool accepts_model_file(Bytes bytes) {
+  const MemoryFile file(bytes);
+  return is_accepted([&] { inspect_model(file.path()); });
+}
+
+bool accepts_program(Bytes bytes) {
+  return is_accepted([&] {
+    const Program program = parse_program(text_of(bytes), "fuzz");
+    CHECK(to_text(program) == text_of(bytes), "an accepted text is not the canonical one");
+  });
+}
+
+Program program_with_constants() {
+  Program program;
+  program.model = "fuzz";
+  program.constants = {{"w", {2, 3}, Ring::k32, Bits(4)}, {"bias", {3}, Ring::k64, Bits(8)}};
+  return program;
+}
+
+// accepts_weights writes the digest of the program into the bytes: no fuzzer would guess it.
+bool accepts_weights(Bytes bytes) {
+  constexpr size_t kDigestAt = 12;
+  static const Program program = program_with_constants();
+  static const Digest expected = digest(program);
+  std::vector<uint8_t> copy(bytes.begin(), bytes.end());
+  if (copy.size() >= kDigestAt + expected.size()) std::memcpy(&copy[kDigestAt], expected.data(), expected.size());
+  const MemoryFile file(copy);
+  return is_accepted([&] {
+    const Weights weights = read_weights(file.path(), program);
+    CHECK(weights.constants.size() == program.constants.size(), "a constant is missing");
+  });
+}
+
+bool accepts_npy(Bytes bytes) {
+  const MemoryFile file(bytes);
+  return is_accepted([&] {
+    const FloatTensor tensor = read_npy(file.path());
+    CHECK(static_cast<size_t>(tensor.shape.elements()) == tensor.values.size(), "shape and elements differ");
+  });
+}
+
+// accepts_image takes the picture as colours for a model that wants 28 x 28, cut from the middle.
+bool accepts_image(Bytes bytes) {
+  const MemoryFile file(bytes);
+  return is_accepted([&] {
+    const FloatTensor tensor = read_image(file.path(), {28, 28, 3, true}, parse_preprocess("resize=32,crop=center"));
+    CHECK((tensor.shape == Shape{1, 3, 28, 28}), "an image of another size");
+  });
+}
+
+bool accepts_preprocess(Bytes bytes) {
+  return is_accepted([&] { value_interval(parse_preprocess(text_of(bytes))); });
+}
+
+bool accepts_frame_header(Bytes bytes) {
+  HeaderBytes header{};
+  if (bytes.size() < header.size()) return false;
+  std::memcpy(header.data(), bytes.data(), header.size());
+  const FrameHeader decoded = decode_header(header);
+  CHECK(decoded.length < (uint32_t{1} << 30), "a length out of bounds");
+  CHECK(encode_header(decoded) == header, "encoding does not give the bytes back");
+  Frame frame;
+  frame.kind = decoded.kind;
+  frame.tag = decoded.tag;
+  const MessageTag expected{};
+  const bool is_expected = decoded.kind == FrameKind::kData && decoded.tag == expected;
+  CHECK(mismatch(frame, PartyId::kHelper, FrameKind::kData, expected, 0).empty() == is_expected,
+        "a frame that is not the one expected passes");
+  return true;
+}
+
+// accepts_hello takes the bytes as what a peer says before the session is open: a hello, and a verdict behind it.
+bool accepts_hello(Bytes bytes) {
+  HelloBytes hello{};
+  std::array<std::byte, kVerdictHeadBytes> head{};
+  if (bytes.size() < hello.size() + head.size()) return false;
+  std::memcpy(hello.data(), bytes.data(), hello.size());
+  std::memcpy(head.data(), bytes.data() + hello.size(), head.size());
+  const auto rest = std::as_bytes(bytes.subspan(hello.size() + head.size()));
+  return is_accepted([&] {
+    const Hello theirs = decode(hello);
+    const bool same = theirs.version == kWireVersion && theirs.program == Digest{} && theirs.config == Digest{};
+    CHECK(disagreement(Hello{}, theirs).empty() == same, "a hello that disagrees passes");
+    const size_t length = verdict_length(head);
+    if (rest.size() < length) throw PeerError("cut short");
+    const Verdict verdict = decode(head, rest.first(length));
+    CHECK(verdict.reason.size() <= 4 * kMaxVerdictBytes, "a long reason");
+  });
+}
+
+bool accepts_federation(Bytes bytes) {
+  return is_accepted([&] { parse_federation(std::string(text_of(bytes)), "/nonexistent", "federation.yaml"); });
+}
+
+constexpr auto kTargets = std::to_array<FuzzTarget>({
+    {"federation", accepts_federation},
+    {"frame_header", accepts_frame_header},
+    {"graphdef", accepts_graphdef},
+    {"hello", accepts_hello},
+    {"image", accepts_image},
+    {"model_file", accepts_model_file},
+    {"npy", accepts_npy},
+    {"onnx", accepts_onnx},
+    {"preprocess", accepts_preprocess},
+    {"program", accepts_program},
+    {"weights", accepts_weights},
+});
+
+}  // namespace
+
+std::span<const FuzzTarget> fuzz_targets() { return kTargets; }
+
+const FuzzTarget* find_fuzz_target(std::string_view name) {
+  const auto* found =
+      std::find_if(kTargets.begin(), kTargets.end(), [&](const FuzzTarget& target) { return target.name == name; });
+  return found == kTargets.end() ? nullptr : found;
+}
+
+}  // namespace treville::fuzz

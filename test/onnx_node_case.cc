@@ -1,0 +1,307 @@
+#include "test/onnx_node_case.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <set>
+#include <span>
+#include <utility>
+
+#include "base/error.h"
+#include "compile/compile.h"
+#include "compile/fold_constants.h"
+#include "compile/infer_shapes.h"
+#include "compile/reference.h"
+#include "import/onnx.h"
+#include "run/local_run.h"
+
+namespace treville::testing {
+namespace {
+
+using onnx_format::ModelProto;
+using onnx_format::TensorProto;
+
+constexpr int64_t kOldestOpset = 7;  // that the importer reads
+
+// Mismatch is a wrong result: neither passed nor refused.
+struct Mismatch {
+  std::string message;
+};
+
+template <class Message>
+bool read_message(const std::filesystem::path& path, Message& message) {
+  std::ifstream stream(path, std::ios::binary);
+  return stream && message.ParseFromIstream(&stream);
+}
+
+// read_tensors reads <prefix>_0.pb, ...; declared are the model's inputs or outputs in the same order.
+template <class Values>
+std::vector<TensorProto> read_tensors(const std::filesystem::path& folder, const std::string& prefix,
+                                      const Values& declared) {
+  std::vector<TensorProto> tensors;
+  for (int i = 0; i < declared.size(); ++i) {
+    TensorProto tensor;
+    const auto path = folder / fmt::format("{}_{}.pb", prefix, i);
+    if (!read_message(path, tensor)) throw UserError("{}: expected a tensor", path.string());
+    // The test data holds bfloat16 as the integers of its bits.
+    if (declared[i].type().tensor_type().elem_type() == TensorProto::BFLOAT16) tensor.set_data_type(TensorProto::BFLOAT16);
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+bool is_float(const TensorProto& tensor) {
+  switch (tensor.data_type()) {
+    case TensorProto::FLOAT:
+    case TensorProto::DOUBLE:
+    case TensorProto::FLOAT16:
+    case TensorProto::BFLOAT16:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// precision_of is the relative error of the expected values themselves.
+double precision_of(const TensorProto& tensor) {
+  return tensor.data_type() == TensorProto::FLOAT16 ? 0x1p-11 : tensor.data_type() == TensorProto::BFLOAT16 ? 0x1p-7 : 0;
+}
+
+std::vector<bool> secret_inputs(const OnnxNodeCase& test, Secret secret) {
+  std::vector<bool> chosen;
+  int floats = 0;
+  for (const TensorProto& input : test.inputs) {
+    const int index = is_float(input) ? floats++ : -1;
+    chosen.push_back(index >= 0 && (secret == Secret::kAll || (secret == Secret::kFirst && index == 0) ||
+                                    (secret == Secret::kSecond && index == 1)));
+  }
+  return chosen;
+}
+
+// PreparedCase: the model with constants in the place of public inputs, and what is left to give.
+struct PreparedCase {
+  Graph graph;
+  std::vector<FloatTensor> inputs;
+};
+
+PreparedCase prepare(const OnnxNodeCase& test, Secret secret) {
+  ModelProto model = test.model;
+  auto& graph = *model.mutable_graph();
+  graph.clear_input();
+  PreparedCase prepared;
+  const std::vector<bool> is_secret = secret_inputs(test, secret);
+  for (size_t i = 0; i < test.inputs.size(); ++i) {
+    const auto& declared = test.model.graph().input(static_cast<int>(i));
+    if (is_secret[i]) {
+      *graph.add_input() = declared;
+      prepared.inputs.push_back(std::get<FloatTensor>(import::decode_onnx_tensor(test.inputs[i], declared.name())));
+    } else {
+      TensorProto& constant = *graph.add_initializer();
+      constant = test.inputs[i];
+      constant.set_name(declared.name());
+    }
+  }
+  ImportResult result = import::import_onnx(model, test.name, {});
+  if (!result.unsupported.empty()) throw UserError("{}", result.unsupported[0].reason);
+  verify(result.graph, "import");
+  prepared.graph = std::move(result.graph);
+  return prepared;
+}
+
+// compare throws Mismatch where the values differ by more than `absolute` + `relative` of the expected one.
+void compare(const std::string& what, const FloatTensor& expected, const FloatTensor& found, double absolute,
+             double relative) {
+  if (expected.values.size() != found.values.size())
+    throw Mismatch{fmt::format("{}: expected shape {}, found {}", what, to_string(expected.shape),
+                               to_string(found.shape))};
+  for (size_t i = 0; i < expected.values.size(); ++i) {
+    const double x = expected.values[i], y = found.values[i];
+    const bool same = x == y || (std::isnan(x) && std::isnan(y));  // infinities among them
+    const bool close = same || std::abs(x - y) <= absolute + relative * std::abs(x);
+    if (!close) throw Mismatch{fmt::format("{}: element {} is {}, expected {}", what, i, y, x)};
+  }
+}
+
+FloatTensor to_floats(const Constant& constant) {
+  if (const auto* floats = std::get_if<FloatTensor>(&constant)) return *floats;
+  const auto& ints = std::get<IntTensor>(constant);
+  return {ints.shape, std::vector<float>(ints.values.begin(), ints.values.end())};
+}
+
+void check_float(const OnnxNodeCase& test, const PreparedCase& prepared, const Graph& graph) {
+  const std::vector<Constant> outputs = float_run(graph, prepared.inputs);
+  if (outputs.size() != test.outputs.size())
+    throw Mismatch{fmt::format("expected {} outputs, found {}", test.outputs.size(), outputs.size())};
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Constant expected = import::decode_onnx_tensor(test.outputs[i], "expected output");
+    const std::string what = fmt::format("float, output {}", i);
+    if (expected.index() != outputs[i].index()) throw Mismatch{what + ": floats where integers belong, or the reverse"};
+    if (shape_of(expected) != shape_of(outputs[i]))
+      throw Mismatch{fmt::format("{}: expected shape {}, found {}", what, to_string(shape_of(expected)),
+                                 to_string(shape_of(outputs[i])))};
+    if (const auto* ints = std::get_if<IntTensor>(&expected)) {
+      if (ints->values != std::get<IntTensor>(outputs[i]).values) throw Mismatch{what + ": wrong integers"};
+    } else {
+      const double precision = std::max(1e-4, precision_of(test.outputs[i]));
+      compare(what, std::get<FloatTensor>(expected), std::get<FloatTensor>(outputs[i]), precision, precision);
+    }
+  }
+}
+
+double largest_magnitude(const std::vector<FloatTensor>& tensors) {
+  double largest = 0;
+  for (const FloatTensor& tensor : tensors)
+    for (float value : tensor.values) largest = std::max(largest, std::abs(static_cast<double>(value)));
+  return largest;
+}
+
+// softmax is what a recipient does with revealed logits.
+void softmax(FloatTensor& tensor) {
+  const auto columns = static_cast<size_t>(tensor.shape[tensor.shape.rank() - 1]);
+  for (size_t first = 0; first < tensor.values.size(); first += columns) {
+    const auto row = std::span(tensor.values).subspan(first, columns);
+    const float largest = *std::max_element(row.begin(), row.end());
+    float sum = 0;
+    for (float& value : row) sum += value = std::exp(value - largest);
+    for (float& value : row) value /= sum;
+  }
+}
+
+std::map<std::string, RingTensor> encode_inputs(const Program& program, const PreparedCase& prepared) {
+  std::map<std::string, RingTensor> inputs;
+  size_t next = 0;
+  for (const Step& step : program.steps) {
+    const auto* input = std::get_if<InputStep>(&step.body);
+    if (input == nullptr) continue;
+    CHECK(next < prepared.inputs.size(), "the program has more inputs than the model");
+    const FloatTensor& value = prepared.inputs[next++];
+    CHECK(value.shape.elements() == input->shape.elements(), "the program changed the shape of {}", input->name);
+    inputs.emplace(input->name, encode(FloatTensor(input->shape, value.values), input->ring, input->scale,
+                                       step.type.bound, input->name));
+  }
+  return inputs;
+}
+
+void check_protocol(const char* protocol, const OnnxNodeCase& test, const Compiled& compiled,
+                    const std::map<std::string, RingTensor>& inputs) {
+  const LocalRunResult result = run_local(protocol, compiled.program, compiled.constants, inputs);
+  const bool alone = std::string_view(protocol) == "clear";
+  const auto& outputs = result.outputs[index_of(alone ? PartyId::kEvaluator : PartyId::kDealer)];
+  if (outputs.size() != test.outputs.size())
+    throw Mismatch{fmt::format("{}: expected {} outputs, found {}", protocol, test.outputs.size(), outputs.size())};
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    FloatTensor found = decode(outputs[i].value, outputs[i].type);
+    if (outputs[i].post == PostProcess::kSoftmax) softmax(found);
+    const FloatTensor expected = to_floats(import::decode_onnx_tensor(test.outputs[i], "expected output"));
+    compare(fmt::format("{}, output {}", protocol, i), expected, found,
+            std::exp2(-8) * std::max(1.0, largest_magnitude({expected})), precision_of(test.outputs[i]));
+  }
+}
+
+// check_secure throws UserError where the compiler refuses the model.
+void check_secure(const OnnxNodeCase& test, const PreparedCase& prepared) {
+  CompileOptions options;
+  options.ring = Ring::k64;
+  if (prepared.inputs.size() == 1) {
+    options.calibration = prepared.inputs;
+  } else {
+    const double magnitude = largest_magnitude(prepared.inputs);
+    options.ranges = Ranges::kSynthetic;
+    options.input_range = {-magnitude, magnitude};
+  }
+  const Compiled compiled = compile(prepared.graph, options);
+  const std::map<std::string, RingTensor> inputs = encode_inputs(compiled.program, prepared);
+  check_protocol("clear", test, compiled, inputs);
+  check_protocol("porthos", test, compiled, inputs);
+}
+
+bool depends_on_secrets(const Graph& graph) {
+  return std::none_of(graph.outputs.begin(), graph.outputs.end(),
+                      [&](ValueId output) { return graph.constant(output) != nullptr; });
+}
+
+}  // namespace
+
+std::optional<OnnxNodeCase> read_onnx_node_case(const std::filesystem::path& folder) {
+  OnnxNodeCase test;
+  test.name = folder.filename().string();
+  if (!read_message(folder / "model.onnx", test.model)) throw UserError("{}: expected a model", folder.string());
+  for (auto& set : *test.model.mutable_opset_import()) {
+    if (!set.domain().empty()) return std::nullopt;
+    // A test has the operator set in which its operation last changed, so it holds for all later ones as well.
+    set.set_version(std::max<int64_t>(set.version(), kOldestOpset));
+    test.opset = set.version();
+  }
+  const auto& graph = test.model.graph();
+  const auto is_tensor = [](const auto& value) { return value.type().has_tensor_type(); };
+  if (!std::all_of(graph.input().begin(), graph.input().end(), is_tensor) ||
+      !std::all_of(graph.output().begin(), graph.output().end(), is_tensor)) {
+    return std::nullopt;
+  }
+  for (const auto& node : graph.node()) test.ops.push_back(node.op_type());
+  test.inputs = read_tensors(folder / "test_data_set_0", "input", graph.input());
+  test.outputs = read_tensors(folder / "test_data_set_0", "output", graph.output());
+  return test;
+}
+
+bool in_table(const OnnxNodeCase& test) {
+  return std::all_of(test.ops.begin(), test.ops.end(),
+                     [](const std::string& op) { return import::find_onnx_row(op) != nullptr; });
+}
+
+std::vector<Secret> variants(const OnnxNodeCase& test) {
+  const auto floats = std::count_if(test.inputs.begin(), test.inputs.end(), is_float);
+  if (floats == 0) return {Secret::kNone};
+  std::vector<Secret> result = {Secret::kFirst};
+  if (floats < 2 || test.ops.size() != 1) return result;
+  const std::set<std::string> either = {"Add", "Sub", "Mul"}, all = {"Add", "Sub", "Concat", "Sum"};
+  if (either.contains(test.ops[0])) result.push_back(Secret::kSecond);
+  if (all.contains(test.ops[0])) result.push_back(Secret::kAll);
+  return result;
+}
+
+std::string suffix_of(Secret secret) {
+  switch (secret) {
+    case Secret::kNone:
+    case Secret::kFirst:
+      return "";
+    case Secret::kSecond:
+      return ":second";
+    case Secret::kAll:
+      return ":all";
+  }
+  return "";
+}
+
+Outcome run_onnx_node_case(const OnnxNodeCase& test, Secret secret) {
+  Outcome outcome;
+  try {
+    const PreparedCase prepared = prepare(test, secret);
+    Graph graph = prepared.graph;
+    infer_shapes(graph);
+    fold_constants(graph);
+    verify(graph, "fold_constants");
+    check_float(test, prepared, graph);
+    outcome.level = Level::kFloat;
+    outcome.reason = "no output depends on a secret";
+    if (prepared.inputs.empty() || !depends_on_secrets(graph)) return outcome;
+    check_secure(test, prepared);
+    return {Level::kSecure, "", ""};
+  } catch (const UserError& error) {
+    outcome.reason = error.what();
+    // What only computes with constants may still be folded.
+    if (outcome.level == Level::kRefused && secret == Secret::kFirst) {
+      Outcome folded = run_onnx_node_case(test, Secret::kNone);
+      if (folded.level == Level::kFloat) folded.reason = outcome.reason;
+      return folded;
+    }
+  } catch (const Mismatch& mismatch) {
+    outcome.error = mismatch.message;
+  } catch (const Error& error) {
+    outcome.error = error.what();
+  }
+  return outcome;
+}
+
+}  // namespace treville::testing
