@@ -151,17 +151,5 @@ TEST(Documents, HelpStartsWithExamplesThatExist) {
   }
 }
 
-TEST(Documents, LinkToFilesThatExist) {
-  for (const fs::path& path : documents()) {
-    const std::string text = read_text(path);
-    for (size_t at = text.find("]("); at != std::string::npos; at = text.find("](", at + 1)) {
-      const std::string link = text.substr(at + 2, text.find(')', at) - at - 2);
-      if (link.find("://") != std::string::npos || link.rfind("#", 0) == 0) continue;
-      const fs::path target = path.parent_path() / link.substr(0, link.find('#'));
-      EXPECT_TRUE(fs::exists(target)) << path.filename() << " links to " << link;
-    }
-  }
-}
-
 }  // namespace
 }  // namespace treville::test

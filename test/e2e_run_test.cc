@@ -207,7 +207,9 @@ TEST(EndToEndRun, RawTlsBytesAreWhatTheKernelCarried) {
   const Interface carried = loopback_row(read_text(scratch / "counters"));
   ASSERT_GT(carried.packets, 0);
   int64_t raw_sent = 0, raw_received = 0;
-  for (const Json& process : finished.json().at("processes")) {
+  const Json run = finished.json();
+  ASSERT_EQ(run.at("processes").size(), 3u);
+  for (const Json& process : run.at("processes")) {
     raw_sent += process.at("tls").at("raw_sent").get<int64_t>();
     raw_received += process.at("tls").at("raw_received").get<int64_t>();
   }
@@ -227,7 +229,9 @@ TEST(EndToEndRun, TheSameBytesFlowForEveryInput) {
   const Finished finished =
       treville(Arguments{"run", "--json", "--no-check", "--input", (scratch / "blank.npy").string()} + digit_model());
   ASSERT_EQ(finished.exit_code, 0) << finished.err;
-  for (const Json& process : finished.json().at("processes")) {
+  const Json run = finished.json();
+  ASSERT_EQ(run.at("processes").size(), 3u);
+  for (const Json& process : run.at("processes")) {
     const Json& other = digit_run().at("processes").at(process.at("party").get<size_t>());
     for (int to = 0; to < 3; ++to) {
       for (const char* phase : {"offline", "online"}) {
