@@ -5,17 +5,18 @@
     ./dev models --only resnet50 --out /tmp/models  # one; --only may be repeated
     ./dev models --images DIR                       # where the photographs lie (default ../shared/models/images)
 
-The cost of secure inference depends on a network's shapes and on the ranges of its values, not on what it has learnt. The
-topologies are exact (their counts are asserted); the weights are drawn, with channels of unequal size and heavier tails
-than a normal distribution, and then brought to where training brings them: the mean and variance of each batch
-normalisation are measured on photographs, in one pass of a *measuring graph* that normalises by its own batch; a layer
-without batch normalisation gets its scale and its bias the same way. The last layer recognises the photographs: its rows
-for the first classes are fitted to their crops, the other rows are random.
+The cost of secure inference depends on a network's shapes and on the ranges of its values, not on what it has
+learnt. The topologies are exact (their counts are asserted); the weights are drawn, with channels of unequal size and
+heavier tails than a normal distribution, and then brought to where training brings them: the mean and variance of each
+batch normalisation are measured on photographs, in one pass of a *measuring graph* that normalises by its own batch; a
+layer without batch normalisation gets its scale and its bias the same way. The last layer recognises the photographs:
+its rows for the first classes are fitted to their crops, the other rows are random.
 
 Without photographs their place is taken by noise with the spectrum of natural images (amplitude ~ 1/frequency).
 
 For each NAME three files: NAME.onnx, NAME.inputs.npy (10 preprocessed inputs, other crops than those measured on) and
-NAME.golden.npy (what ONNX Runtime computes for them). The same seed gives the same files, up to rounding in the measurement.
+NAME.golden.npy (what ONNX Runtime computes for them). The same seed gives the same files, up to rounding in the
+measurement.
 """
 import argparse
 import pathlib
@@ -166,7 +167,8 @@ class Builder:
             return self.node("BatchNormalization", f"{name}.norm", [y, ones, offset, mean, joint], epsilon=EPSILON)
         mean, variance = (self.statistics[f"{name}.running_{what}"] for what in ("mean", "var"))
         factor = 1 / np.sqrt(variance.mean() + EPSILON)
-        inputs = [x, self.constant(f"{name}.weight", weight * factor), self.constant(f"{name}.bias", bias - mean * factor)]
+        bias -= mean * factor
+        inputs = [x, self.constant(f"{name}.weight", weight * factor), self.constant(f"{name}.bias", bias)]
         return self.linear(name, inputs, kernel, stride, pad)
 
     def linear(self, name, inputs, kernel, stride=1, pad=0):
@@ -313,14 +315,15 @@ def securenn_d(b):
     return b.head(x, "fc2", 100, 10)
 
 
-# name: builder, input shape, then what must come out: parameters, multiply-accumulates of convolutions and of dense layers,
-# elements under a ReLU (in the model's own order, before a compiler lets pooling go first), windows of max pooling.
+# name: builder, input shape, then what must come out: parameters, multiply-accumulates of convolutions and of dense
+# layers, elements under a ReLU (in the model's own order: 602,112 more than when the first pooling goes first in ResNet
+# and DenseNet), windows of max pooling.
 NETWORKS = {
     "resnet18": (resnet((2, 2, 2, 2), False), (3, 224, 224), 11689512, 1813561344, 512000, 2308096, 200704),
     "resnet34": (resnet((3, 4, 6, 3), False), (3, 224, 224), 21797672, 3663249408, 512000, 3613696, 200704),
     "resnet50": (resnet((3, 4, 6, 3), True), (3, 224, 224), 25557032, 4087136256, 2048000, 9608704, 200704),
-    "resnet101": (resnet((3, 4, 23, 3), True), (3, 224, 224), 44549160, 7799357440, 2048000, 14726656 + 602112, 200704),
-    "resnet152": (resnet((3, 8, 36, 3), True), (3, 224, 224), 60192808, 11511578624, 2048000, 21048832 + 602112, 200704),
+    "resnet101": (resnet((3, 4, 23, 3), True), (3, 224, 224), 44549160, 7799357440, 2048000, 15328768, 200704),
+    "resnet152": (resnet((3, 8, 36, 3), True), (3, 224, 224), 60192808, 11511578624, 2048000, 21650944, 200704),
     "densenet121": (densenet121, (3, 224, 224), 7978856, 2833137664, 1024000, 15667456, 200704),
     "squeezenet1_0": (squeezenet("1_0"), (3, 227, 227), 1248424, 832667936, 0, 4451272, 563552),
     "squeezenet1_1": (squeezenet("1_1"), (3, 227, 227), 1235496, 387747520, 0, 2763104, 351232),
@@ -389,8 +392,8 @@ def make(name, folder, image_folder):
     np.save(path.with_suffix(".golden.npy"), golden)
     best = np.sort(golden, axis=1)[:, ::-1]
     classes = ",".join(map(str, golden.argmax(1)))
-    print(f"{name}: {found[0]:,} parameters, {found[1]:,} + {found[2]:,} MACs, {found[3]:,} ReLUs, {found[4]:,} pooling "
-          f"windows; logits {golden.min():.1f} to {golden.max():.1f}, top-1 {classes}, margins "
+    print(f"{name}: {found[0]:,} parameters, {found[1]:,} + {found[2]:,} MACs, {found[3]:,} ReLUs, "
+          f"{found[4]:,} pooling windows; logits {golden.min():.1f} to {golden.max():.1f}, top-1 {classes}, margins "
           + " ".join(f"{margin:.2f}" for margin in best[:, 0] - best[:, 1]), flush=True)
 
 
