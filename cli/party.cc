@@ -238,7 +238,8 @@ Json result_json(const Program& program, const Federation& federation, const Ses
                  {"seconds", {{"handshake", outcome.timing.handshake}, {"setup", outcome.timing.setup}}},
                  {"cpu_seconds",
                   {{"setup", outcome.timing.setup_cpu}, {"inferences", outcome.timing.total_cpu - outcome.timing.setup_cpu}}}};
-  if (const auto* tls = dynamic_cast<const TlsNetwork*>(session.network.get())) {
+  if (auto* tls = dynamic_cast<TlsNetwork*>(session.network.get())) {
+    tls->flush();
     const TlsStats stats = tls->stats();
     result["tls"] = {{"raw_sent", stats.raw_sent},
                      {"raw_received", stats.raw_received},

@@ -1,5 +1,6 @@
 #include "net/tls_network.h"
 
+#include <thread>
 #include <utility>
 
 #include "net/frame.h"
@@ -94,6 +95,16 @@ Digest TlsNetwork::transcript(PartyId peer, Phase phase) const {
   const auto& found = impl_->channels[index_of(peer)][static_cast<size_t>(phase)];
   CHECK(found != nullptr, "party {} is no peer", peer);
   return found->transcript();
+}
+
+void TlsNetwork::flush() {
+  int64_t expected = 0;
+  for (const TrafficRow& row : sent_traffic()) expected += row.traffic.bytes;
+  const auto end = std::chrono::steady_clock::now() + impl_->shared.options.liveness;
+  while (stats().frames_sent < expected && std::chrono::steady_clock::now() < end) {
+    check();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
 
 void TlsNetwork::check() const {

@@ -59,6 +59,9 @@ class TlsNetwork final : public Network {
   void check() const override;
   void abort(const std::string& reason) override;
   TlsStats stats() const;
+  // flush waits until all that was sent so far has left for TLS, so that stats() agrees with the channels' traffic;
+  // gives up after the liveness time, and throws PeerError when the session fails first.
+  void flush();
 
  private:
   struct Impl;
