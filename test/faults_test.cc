@@ -252,14 +252,15 @@ const std::array<Outcome, 3>& undisturbed() {
 }
 
 // names_the_fault: an error says who failed and at which step. Where silence is all there is to see, a party that waits
-// for a party that waits may be named first. The evaluator, which has no offline walk, knows no step of that phase.
+// for a party that waits may be named first. The step of a phase is known where its walk has begun: never offline at the
+// evaluator, which has no offline walk.
 bool names_the_fault(const Case& c, const std::string& error) {
   const bool silent = c.deadline == kShortDeadline;
   const bool names_party = error.find(label(c.party)) != std::string::npos ||
                            (silent && error.find("gave no sign of life for 150 ms") != std::string::npos);
   const bool in_setup = error.find(", setup") != std::string::npos || trace()[c.walk].phase == Phase::kSetup;
-  const bool at_evaluator = error.starts_with("party 1 (evaluator), offline: ");
-  return names_party && (in_setup || at_evaluator || error.find("step ") != std::string::npos);
+  const bool before_any_step = error.find(", offline: ") != std::string::npos;
+  return names_party && (in_setup || before_any_step || error.find("step ") != std::string::npos);
 }
 
 // problem_of is empty when the party behaved as it must.
