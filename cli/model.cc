@@ -104,9 +104,11 @@ void ModelOptions::add_to(CLI::App& app) {
   app.add_option("--margin", margin, "Bits of room above the largest value seen (default 2)")->check(CLI::Range(0, 16));
   app.add_option("--ranges", ranges, "Where ranges come from: calibrated, synthetic or guaranteed (interval proof)");
   app.add_option("--input-range", input_range, "LOW:HIGH of input values, when they are not calibrated");
-  app.add_option("--output", outputs, "Name of an output to compute (default: those of the model)");
+  app.add_option("--output", outputs, "Name of an output to compute (default: those of the model); may be repeated")
+      ->allow_extra_args(false);
   app.add_flag("--top-1", top1, "Reveal the label of the largest output only, not the values");
-  app.add_option("--dump-after", dump_after, "Print the graph or program after a pass (to stderr)");
+  app.add_option("--dump-after", dump_after, "Print the graph or program after a pass (to stderr); may be repeated")
+      ->allow_extra_args(false);
 }
 
 CompiledModel compile_model(const ModelOptions& options) {

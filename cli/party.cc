@@ -24,6 +24,7 @@
 #include "program/text.h"
 #include "program/weights.h"
 #include "run/local_run.h"
+#include "tensor/memory_meter.h"
 
 namespace treville::cli {
 namespace {
@@ -134,6 +135,7 @@ struct Outcome {
   std::vector<std::vector<NamedOutput>> outputs;  // by inference, at the recipient
   Timing timing;
   std::vector<PassPeak> peaks;  // largest over the inferences
+  int64_t setup_peak = 0;
 };
 
 void keep_largest(std::vector<PassPeak>& held, const std::vector<PassPeak>& peaks) {
@@ -153,7 +155,12 @@ Outcome run_inferences(const Program& program, Session& session, const std::vect
   const bool owns_weights = session.self == PartyId::kEvaluator;
   std::vector<const RingTensor*> weights;
   if (owns_weights) weights = weight_pointers(program, constants);
-  ProtocolPasses passes = set_up_protocol("porthos", session, specs, owns_weights ? &weights : nullptr);
+  const auto setup_meter = std::make_shared<MemoryMeter>();
+  ProtocolPasses passes = [&] {
+    const MeterScope scope(setup_meter);
+    return set_up_protocol("porthos", session, specs, owns_weights ? &weights : nullptr);
+  }();
+  outcome.setup_peak = setup_meter->peak();
   outcome.timing.setup = seconds_since(setup_start);
   outcome.timing.setup_cpu = cpu_seconds();
   const std::string input_name = input_step(program).name;
@@ -215,7 +222,7 @@ Json result_json(const Program& program, const Federation& federation, const Ses
     }
     inferences.push_back({{"seconds", outcome.timing.inferences[i]}, {"outputs", outputs}});
   }
-  Json memory = Json::array();
+  Json memory = Json::array({{{"phase", name_of(Phase::kSetup)}, {"peak_bytes", outcome.setup_peak}}});
   for (const PassPeak& peak : outcome.peaks) memory.push_back({{"phase", name_of(peak.phase)}, {"peak_bytes", peak.bytes}});
   Json result = {{"party", index_of(session.self)},
                  {"name", federation.member(session.self).name},
@@ -359,7 +366,8 @@ Command add_party(CLI::App& root) {
   app->add_option("--federation", options->federation, "The federation file (YAML)")->required();
   app->add_option("--program", options->program, "program.treville, or the folder `treville compile` wrote")->required();
   app->add_option("--weights", options->weights, "weights.treville (party 1; default: beside the program)");
-  app->add_option("--input", options->inputs, "A .npy array or an image (the input's owner); may be repeated");
+  app->add_option("--input", options->inputs, "A .npy array or an image (the input's owner); may be repeated")
+      ->allow_extra_args(false);
   app->add_option("--preprocess", options->preprocess, "Overrides the preprocessing the program was compiled with");
   app->add_option("--labels", options->labels, "Class names, one a line");
   app->add_option("--output", options->output, "Write the output to a .npy file (the recipient)");

@@ -364,7 +364,9 @@ Command add_run(CLI::App& root) {
       "prints the prediction and compares it with the float model. The exit code is 1 when they disagree.",
       options->json);
   options->model.add_to(*app);
-  app->add_option("--input", options->inputs, "An image, a .npy array, or a folder of them; may be repeated")->required();
+  app->add_option("--input", options->inputs, "An image, a .npy array, or a folder of them; may be repeated")
+      ->required()
+      ->allow_extra_args(false);  // else it would take the model that follows
   app->add_option("--labels", options->labels, "Class names, one a line");
   app->add_option("--write", options->output, "Write the outputs to a .npy file");
   app->add_flag("--no-check", options->no_check, "Do not run the float model for comparison");

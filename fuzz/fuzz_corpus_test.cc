@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <random>
 #include <string>
@@ -16,6 +17,10 @@
 #include "fuzz/targets.h"
 
 namespace treville::fuzz {
+
+// GoogleTest prints a target by its name.
+static void PrintTo(const FuzzTarget& target, std::ostream* stream) { *stream << target.name; }
+
 namespace {
 
 using Input = std::vector<uint8_t>;
@@ -35,6 +40,11 @@ std::vector<Input> read_corpus(std::string_view name) {
     corpus.emplace_back(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
   }
   return corpus;
+}
+
+template <class Bytes>
+auto begin_of(Bytes& bytes, size_t at) {
+  return bytes.begin() + static_cast<std::ptrdiff_t>(at);
 }
 
 // Mutator changes inputs as fuzzers do: bits, bytes, words at their limits, pieces moved, doubled or cut out.
@@ -80,7 +90,8 @@ class Mutator {
   }
 
   void put_word(Input& input, size_t at) {
-    constexpr int64_t kWords[] = {0, 1, -1, 127, 128, 255, 256, 32767, 65535, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+    constexpr int64_t kWords[] = {0,     1,     -1,        127,       128,       255,      256,
+                                  32767, 65535, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     const int64_t word = kWords[below(std::size(kWords))];
     std::memcpy(&input[at], &word, std::min(size_t{1} << below(4), input.size() - at));
   }
@@ -90,11 +101,6 @@ class Mutator {
     const size_t first = below(from.size());
     const Input piece(begin_of(from, first), begin_of(from, first + below(std::min<size_t>(from.size() - first, 64))));
     input.insert(begin_of(input, at), piece.begin(), piece.end());
-  }
-
-  template <class Bytes>
-  static auto begin_of(Bytes& bytes, size_t at) {
-    return bytes.begin() + static_cast<std::ptrdiff_t>(at);
   }
 
   const std::vector<Input>& corpus_;
@@ -125,6 +131,7 @@ TEST_P(FuzzCorpus, HoldsInputsThatAreAcceptedAndNoneThatBreaks) {
   const std::vector<Input> corpus = read_corpus(GetParam().name);
   int accepted = 0;
   for (size_t i = 0; i < corpus.size(); ++i) accepted += accepts(corpus[i], fmt::format("corpus file {}", i));
+  std::cout << accepted << " of " << corpus.size() << " are accepted\n";
   EXPECT_GT(accepted, 0) << "the corpus no longer has a valid input";
 }
 

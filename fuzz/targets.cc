@@ -62,7 +62,7 @@ bool is_accepted(const F& parse) {
 void check_model(ImportResult result) {
   verify(result.graph, "import");
   if (!result.unsupported.empty()) return;
-  infer_shapes(result.graph);
+  infer_shapes(result.graph, 1);
   fold_constants(result.graph);
   verify(result.graph, "fold_constants");
 }

@@ -1,6 +1,6 @@
 // The fuzz targets: every parser of bytes that someone else may have written. A target feeds bytes to one parser. The
-// contract of all parsers is the same: whatever the bytes, the answer is a result or one UserError (or PeerError). Anything else, a
-// CHECK that fails, another exception, a report of a sanitizer, is a finding.
+// contract of all parsers is the same: whatever the bytes, the answer is a result or one UserError (or PeerError).
+// Anything else, a CHECK that fails, another exception, a report of a sanitizer, is a finding.
 //
 // The same targets run under libFuzzer (fuzz_main.cc, tools/fuzz.py) and in the tests (fuzz_corpus_test.cc).
 #pragma once

@@ -126,6 +126,7 @@ struct Model {
 struct Entry {
   std::string name;
   std::function<std::optional<Model>()> make;
+  std::vector<Ring> rings = {Ring::k32, Ring::k64};
 };
 
 Entry built(const std::string& name, const std::function<Graph()>& make) {
@@ -136,7 +137,8 @@ Entry built(const std::string& name, const std::function<Graph()>& make) {
             const int64_t count = shape.elements();
             model.calibration = FloatTensor(std::move(shape), even(count, 1, random));
             return model;
-          }};
+          },
+          {Ring::k32, Ring::k64}};
 }
 
 Model read_model(const fs::path& file, const fs::path& calibration) {
@@ -212,7 +214,7 @@ void add_network(const Entry& entry, Costs& costs) {
     costs.absent.push_back(entry.name);
     return;
   }
-  for (Ring ring : {Ring::k32, Ring::k64}) {
+  for (Ring ring : entry.rings) {
     try {
       const Compiled compiled = compile_for(*model, ring);
       for (std::string_view protocol : protocol_names())

@@ -119,6 +119,7 @@ class SlowNetwork final : public Network {
   void set_step_name(Phase phase, std::string name) override { inner_->set_step_name(phase, std::move(name)); }
   Digest transcript(PartyId peer, Phase phase) const override { return inner_->transcript(peer, phase); }
   void abort(const std::string& reason) override { inner_->abort(reason); }
+  void check() const override { inner_->check(); }
 
  private:
   class SlowChannel final : public Channel {

@@ -67,11 +67,10 @@ TestModel make_model() {
   last.modulus = Bits(32);
   const SlotId y = b.add(last);
   const SlotId label = b.add(ArgMaxStep{y, Bits(8), Bits(20)});
-  // The dealer's output comes first: there its online walk waits for its own offline walk, for up to two minutes, and
-  // not for a message; in this order the offline walk cannot fail in between.
-  b.output(y);
+  // The dealer's output comes last: there its online walk waits for its own offline walk, which may have failed before.
   b.output(y, PartyId::kEvaluator, "scores");
   b.output(label, PartyId::kHelper, "label");
+  b.output(y);
   std::mt19937 random(5);
   TestModel m{std::move(b.program), {}, {}};
   for (const ConstantDecl& declared : m.program.constants)

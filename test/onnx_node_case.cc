@@ -45,7 +45,8 @@ std::vector<TensorProto> read_tensors(const std::filesystem::path& folder, const
     const auto path = folder / fmt::format("{}_{}.pb", prefix, i);
     if (!read_message(path, tensor)) throw UserError("{}: expected a tensor", path.string());
     // The test data holds bfloat16 as the integers of its bits.
-    if (declared[i].type().tensor_type().elem_type() == TensorProto::BFLOAT16) tensor.set_data_type(TensorProto::BFLOAT16);
+    if (declared[i].type().tensor_type().elem_type() == TensorProto::BFLOAT16)
+      tensor.set_data_type(TensorProto::BFLOAT16);
     tensors.push_back(std::move(tensor));
   }
   return tensors;
@@ -65,7 +66,9 @@ bool is_float(const TensorProto& tensor) {
 
 // precision_of is the relative error of the expected values themselves.
 double precision_of(const TensorProto& tensor) {
-  return tensor.data_type() == TensorProto::FLOAT16 ? 0x1p-11 : tensor.data_type() == TensorProto::BFLOAT16 ? 0x1p-7 : 0;
+  return tensor.data_type() == TensorProto::FLOAT16    ? 0x1p-11
+         : tensor.data_type() == TensorProto::BFLOAT16 ? 0x1p-7
+                                                       : 0;
 }
 
 std::vector<bool> secret_inputs(const OnnxNodeCase& test, Secret secret) {
@@ -113,11 +116,12 @@ PreparedCase prepare(const OnnxNodeCase& test, Secret secret) {
 void compare(const std::string& what, const FloatTensor& expected, const FloatTensor& found, double absolute,
              double relative) {
   if (expected.values.size() != found.values.size())
-    throw Mismatch{fmt::format("{}: expected shape {}, found {}", what, to_string(expected.shape),
-                               to_string(found.shape))};
+    throw Mismatch{
+        fmt::format("{}: expected shape {}, found {}", what, to_string(expected.shape), to_string(found.shape))};
   for (size_t i = 0; i < expected.values.size(); ++i) {
     const double x = expected.values[i], y = found.values[i];
-    const bool close = std::abs(x - y) <= absolute + relative * std::abs(x) || x == y;
+    const bool same = x == y || (std::isnan(x) && std::isnan(y));  // infinities among them
+    const bool close = same || std::abs(x - y) <= absolute + relative * std::abs(x);
     if (!close) throw Mismatch{fmt::format("{}: element {} is {}, expected {}", what, i, y, x)};
   }
 }

@@ -44,7 +44,8 @@ struct Outcome {
 };
 
 // run_onnx_node_case imports the model, compares its float meaning with the expected outputs (1e-4), then compiles it
-// for the 64-bit ring and compares what the cleartext protocol and Porthos reveal (2^-8 of the largest output, or of 1).
+// for the 64-bit ring and compares what the cleartext protocol and Porthos reveal (2^-8 of the largest output, or of
+// 1).
 Outcome run_onnx_node_case(const OnnxNodeCase& test, Secret secret);
 
 }  // namespace treville::testing

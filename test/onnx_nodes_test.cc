@@ -105,14 +105,18 @@ std::string golden_text(const Survey& all) {
 
 std::string operations_page(const Survey& all) {
   std::string text = fmt::format(
-      "# Operations\n\n<!-- Written by test/onnx_nodes_test.cc from the tests that pass; do not edit. To write it anew:\n"
+      "# Operations\n\n<!-- Written by test/onnx_nodes_test.cc from the tests that pass; do not edit. To write it "
+      "anew:\n"
       "{} -->\n\n"
       "What ONNX's own node tests say about each operation of an ONNX model. *Float*: the operation imports and its\n"
       "meaning agrees with the standard's reference within 1e-4. *Secure*: it also compiles, and what the protocols\n"
-      "`clear` and `porthos` reveal agrees within 2^-8 of the largest output (or of 1). The columns give how many of the\n"
+      "`clear` and `porthos` reveal agrees within 2^-8 of the largest output (or of 1). The columns give how many of "
+      "the\n"
       "tests pass and their operator sets, which are those in which the operation last changed (at least 7); an\n"
-      "operation with two operands is tested with either of them secret, and with both. What does not reach a level is\n"
-      "refused with a message, or computes with public values only (shapes, constants). [graph.md](graph.md) says what\n"
+      "operation with two operands is tested with either of them secret, and with both. What does not reach a level "
+      "is\n"
+      "refused with a message, or computes with public values only (shapes, constants). [graph.md](graph.md) says "
+      "what\n"
       "the operations mean.\n\n"
       "| operation | operator sets, float | float | operator sets, secure | secure |\n|---|---|---|---|---|\n",
       kUpdate);

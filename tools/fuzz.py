@@ -41,8 +41,8 @@ def find_compiler():
 def build(targets, jobs):
     c_compiler, cxx_compiler = find_compiler()
     if not (BUILD / "build.ninja").exists():
-        subprocess.run([*CONFIGURE, LAUNCHER, f"-DCMAKE_C_COMPILER={c_compiler}", f"-DCMAKE_CXX_COMPILER={cxx_compiler}"],
-                       check=True, stdout=subprocess.DEVNULL)
+        compilers = [f"-DCMAKE_C_COMPILER={c_compiler}", f"-DCMAKE_CXX_COMPILER={cxx_compiler}"]
+        subprocess.run([*CONFIGURE, LAUNCHER, *compilers], check=True, stdout=subprocess.DEVNULL)
     names = [f"fuzz_{target}" for target in targets]
     subprocess.run(["cmake", "--build", str(BUILD), "-j", str(jobs), "--target", *names], check=True)
 
@@ -63,8 +63,9 @@ def run(target, seconds):
     executions = re.search(r"number_of_executed_units: (\d+)", done.stderr)
     reached = re.findall(r"cov: (\d+)", done.stderr)
     new = sorted(set(findings.iterdir()) - before)
-    print(f"{target:<14} {int(executions[1]) if executions else 0:>10} executions  cov {reached[-1] if reached else 0:>6}  "
-          f"{'no finding' if done.returncode == 0 else 'FINDING'}", flush=True)
+    verdict = "no finding" if done.returncode == 0 else "FINDING"
+    print(f"{target:<14} {int(executions[1]) if executions else 0:>10} executions  "
+          f"cov {reached[-1] if reached else 0:>6}  {verdict}", flush=True)
     if done.returncode == 0:
         return None
     for line in done.stderr.splitlines():

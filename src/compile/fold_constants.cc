@@ -2,9 +2,27 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "ops/op.h"
 
 namespace treville {
+namespace {
+
+// Constants that grow come from fills and broadcasts. A small file could ask for many of any size.
+constexpr int64_t kMaxGrownElements = int64_t{1} << 22;
+
+void check_growth(const Graph& graph, const Node& node, const std::vector<const Constant*>& operands) {
+  int64_t present = 0;
+  for (const Constant* operand : operands) present += operand == nullptr ? 0 : shape_of(*operand).elements();
+  for (ValueId output : node.outputs) {
+    const Shape& shape = *graph.value(output).shape;
+    if (shape.elements() <= std::max(present, kMaxGrownElements)) continue;
+    throw UserError("{}: node \"{}\" ({}) computes a constant of shape {} from {} elements (supported: {})", graph.name,
+                    node.name, node.op, to_string(shape), present, kMaxGrownElements);
+  }
+}
+
+}  // namespace
 
 bool fold_node(Graph& graph, const Node& node) {
   // A Shape node reads the shape of its input, which is known, not the values.
@@ -15,6 +33,7 @@ bool fold_node(Graph& graph, const Node& node) {
   if (op == nullptr || op->evaluate == nullptr) return false;
   std::vector<const Constant*> operands;
   for (ValueId input : node.inputs) operands.push_back(graph.constant(input));
+  check_growth(graph, node, operands);
   std::vector<Constant> results = op->evaluate(graph, node, operands);
   for (size_t i = 0; i < node.outputs.size(); ++i) graph.value(node.outputs[i]).constant = std::move(results[i]);
   return true;

@@ -1,11 +1,25 @@
 #include "compile/infer_shapes.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "compile/fold_constants.h"
 #include "ops/op.h"
+#include "program/rules.h"
 
 namespace treville {
 namespace {
+
+// check_size throws UserError for a shape that no program could hold: a small file may ask for any size.
+void check_size(const Graph& graph, const std::string& value, const Shape& shape) {
+  int64_t elements = 1;
+  for (int64_t dim : shape.dims()) {
+    const bool fits = dim <= kMaxElements && (elements *= std::max<int64_t>(dim, 1)) <= kMaxElements;
+    if (fits) continue;
+    throw UserError("{}: value \"{}\" would have shape {}, more than the {} elements that are supported", graph.name,
+                    value, to_string(shape), kMaxElements);
+  }
+}
 
 void fix_input_shapes(Graph& graph, std::optional<int64_t> batch) {
   for (ValueId input : graph.inputs) {
@@ -18,6 +32,7 @@ void fix_input_shapes(Graph& graph, std::optional<int64_t> batch) {
       throw UserError("input {}: dimension {} of {} is dynamic. {}", value.name, axis, to_string(shape),
                       axis == 0 ? "Fix it with --batch (usually --batch 1)." : "Export the model with a fixed shape.");
     }
+    check_size(graph, value.name, shape);
   }
 }
 
@@ -40,6 +55,7 @@ void infer_node(Graph& graph, Node& node) {
         context.results.size(), node.outputs.size());
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     Value& value = graph.value(node.outputs[i]);
+    check_size(graph, value.name, context.results[i]);
     value.shape = context.results[i];
     if (i < context.dtypes.size()) {
       value.dtype = context.dtypes[i];

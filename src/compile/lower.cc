@@ -242,11 +242,19 @@ LowerContext::Truncation Lowering::truncation_to(SlotId x, Use use, double bound
                    magnitude_bits(bound), modulus, held.scale.value()));
 }
 
-// rescaled masks x over the full ring, at the target scale or below; once for all readers.
+// rescaled masks x over the full ring, at the target scale or below; once for all readers, whatever shape they read it
+// in: what was only reshaped is masked before.
 SlotId Lowering::rescaled(SlotId x, int target) {
   if (const auto found = rescaled_.find({x, target}); found != rescaled_.end()) return found->second;
-  const Truncation t = truncation_to(x, Use::kRescale, type(x).bound, target);
-  const SlotId result = emit(RescaleStep{x, t.truncate, t.k}, type(x).bound);
+  const double bound = type(x).bound;
+  SlotId result{};
+  if (const auto* reshape = std::get_if<ReshapeStep>(&emitter_.producer(x).body)) {
+    const ReshapeStep step = *reshape;
+    result = emit(ReshapeStep{rescaled(step.x, target), step.shape}, bound);
+  } else {
+    const Truncation t = truncation_to(x, Use::kRescale, bound, target);
+    result = emit(RescaleStep{x, t.truncate, t.k}, bound);
+  }
   return rescaled_[{x, target}] = result;
 }
 

@@ -69,6 +69,28 @@ TEST(FoldConstants, APartOfAShapeIsThatPart) {
   EXPECT_EQ(values.values, (std::vector<int64_t>{3}));
 }
 
+TEST(FoldConstants, RefusesToMakeMuchOutOfLittle) {
+  const auto fill = [](int64_t elements) {
+    Model m;
+    const ValueId x = m.input({1});
+    const ValueId dims = m.graph.add_constant("dims", IntTensor(Shape{1}, {elements}));
+    const ValueId ones = m.op("ConstantOfShape", {dims}, {{"value", 1.0}});
+    m.done({m.op("Add", {x, ones})});
+  };
+  EXPECT_NO_THROW(fill(1000));
+  EXPECT_THROW(fill(int64_t{1} << 24), UserError);
+}
+
+TEST(InferShapes, RefusesAValueThatIsTooLarge) {
+  const auto pad = [](int64_t after) {
+    Model m;
+    const ValueId x = m.input({1000, 1000});
+    m.done({m.op("Pad", {x}, {{"pads", Ints{0, 0, after, after}}})});
+  };
+  EXPECT_NO_THROW(pad(1000));
+  for (int64_t after : {int64_t{1} << 20, int64_t{1} << 40, INT64_MAX}) EXPECT_THROW(pad(after), UserError);
+}
+
 TEST(FoldConstants, EvaluatesWhatBecameConstant) {
   Model m;
   const ValueId x = m.input({2, 3});

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <cmath>
@@ -18,9 +17,7 @@ fs::path temporary(const std::string& name) {
   return fs::path(testing::TempDir()) / fmt::format("{}_{}", getpid(), name);
 }
 
-void write(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 std::string read(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -79,8 +79,8 @@ struct Pixels {
 
 void check_pixels(const std::filesystem::path& path, int64_t width, int64_t height, const char* what) {
   if (width * height <= kMaxPixels) return;
-  throw UserError("{}: {} has {}x{} pixels, at most {} million are supported. Give a smaller image.", path.string(), what,
-                  width, height, kMaxPixels / 1'000'000);
+  throw UserError("{}: {} has {}x{} pixels, at most {} million are supported. Give a smaller image.", path.string(),
+                  what, width, height, kMaxPixels / 1'000'000);
 }
 
 Pixels load(const std::filesystem::path& path, int channels) {
@@ -199,7 +199,8 @@ std::optional<ImageExtent> image_extent(const Shape& shape) {
 
 bool is_image(const std::filesystem::path& path) {
   std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".bmp";
 }
 

@@ -91,10 +91,11 @@ struct ElementType {
   size_t bytes;
   Convert convert;
 };
-constexpr ElementType kTypes[] = {{"f2", 2, convert_half},      {"f4", 4, convert<float>},    {"f8", 8, convert<double>},
-                                  {"b1", 1, convert<uint8_t>},  {"u1", 1, convert<uint8_t>},  {"i1", 1, convert<int8_t>},
-                                  {"u2", 2, convert<uint16_t>}, {"i2", 2, convert<int16_t>},  {"u4", 4, convert<uint32_t>},
-                                  {"i4", 4, convert<int32_t>},  {"u8", 8, convert<uint64_t>}, {"i8", 8, convert<int64_t>}};
+constexpr ElementType kTypes[] = {
+    {"f2", 2, convert_half},      {"f4", 4, convert<float>},    {"f8", 8, convert<double>},
+    {"b1", 1, convert<uint8_t>},  {"u1", 1, convert<uint8_t>},  {"i1", 1, convert<int8_t>},
+    {"u2", 2, convert<uint16_t>}, {"i2", 2, convert<int16_t>},  {"u4", 4, convert<uint32_t>},
+    {"i4", 4, convert<int32_t>},  {"u8", 8, convert<uint64_t>}, {"i8", 8, convert<int64_t>}};
 
 FloatTensor from_fortran_order(const FloatTensor& in) {
   FloatTensor out(in.shape);

@@ -37,6 +37,7 @@ class FaultyNetwork final : public Network {
   }
   void set_step_name(Phase phase, std::string name) override { inner_->set_step_name(phase, std::move(name)); }
   Digest transcript(PartyId peer, Phase phase) const override { return inner_->transcript(peer, phase); }
+  void check() const override { inner_->check(); }
   void abort(const std::string& reason) override {
     {
       std::lock_guard lock(mutex_);

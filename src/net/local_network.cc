@@ -89,6 +89,10 @@ class LocalNetwork final : public Network {
     step_names[static_cast<size_t>(phase)] = std::move(name);
   }
   Digest transcript(PartyId peer, Phase phase) const override { return slot(peer, phase)->transcript(); }
+  void check() const override {
+    std::lock_guard lock(hub->mutex);
+    if (!hub->failure.empty()) throw PeerError(hub->failure);
+  }
   void abort(const std::string& reason) override {
     std::lock_guard lock(hub->mutex);
     if (hub->failure.empty()) hub->failure = fmt::format("{} stopped the session: {}", label(self_), reason);

@@ -71,6 +71,8 @@ class Network {
   virtual void set_step_name(Phase phase, std::string name) = 0;
   // transcript is the hash of all frames sent from self to peer in a phase, where the network was made to keep it.
   virtual Digest transcript(PartyId peer, Phase phase) const = 0;
+  // check throws PeerError when the session has failed, for waits that are not on a channel.
+  virtual void check() const {}
   // abort wakes every blocked call in this process with the given reason; other parties are told before it closes.
   virtual void abort(const std::string& reason) = 0;
   // sent_traffic lists what this party sent, one row per peer and phase.

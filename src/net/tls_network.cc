@@ -96,6 +96,10 @@ Digest TlsNetwork::transcript(PartyId peer, Phase phase) const {
   return found->transcript();
 }
 
+void TlsNetwork::check() const {
+  if (impl_->shared.failed()) throw PeerError(impl_->shared.failure());
+}
+
 void TlsNetwork::abort(const std::string& reason) {
   impl_->shared.fail(reason, fmt::format("{} stopped the session: {}", label(self()), reason));
 }

@@ -56,6 +56,7 @@ class TlsNetwork final : public Network {
   Channel& channel(PartyId peer, Phase phase) override;
   void set_step_name(Phase phase, std::string name) override;
   Digest transcript(PartyId peer, Phase phase) const override;
+  void check() const override;
   void abort(const std::string& reason) override;
   TlsStats stats() const;
 

@@ -7,6 +7,8 @@
 namespace treville::ops {
 namespace {
 
+constexpr int64_t kMaxPad = int64_t{1} << 31;
+
 void infer(InferContext& context) {
   check_inputs(context, 1, 2);
   const std::string mode = context.node().get_string("mode", "constant");
@@ -18,6 +20,8 @@ void infer(InferContext& context) {
     context.fail(fmt::format("expected {} pads for {}, found {}", 2 * rank, to_string(shape), pads.size()));
   for (size_t axis = 0; axis < rank; ++axis) {
     int64_t& extent = shape[static_cast<int>(axis)];
+    for (int64_t pad : {pads[axis], pads[axis + rank]})
+      if (pad < -kMaxPad || pad > kMaxPad) context.fail(fmt::format("a pad of {} is not supported", pad));
     // Pads may cut on both sides, but not more than there is.
     const int64_t cut = std::min<int64_t>(pads[axis], 0) + std::min<int64_t>(pads[axis + rank], 0);
     if (extent + cut < 0)

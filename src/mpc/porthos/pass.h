@@ -42,8 +42,8 @@ std::span<const Word> part_of(const RingTensor& tensor, const Block& block) {
 class Handover {
  public:
   void put(RingTensor half);
-  // take waits for the offline walk; throws PeerError after two minutes.
-  RingTensor take();
+  // take waits for the offline walk, which is as far as its peers let it be; throws PeerError when the session fails.
+  RingTensor take(const Network& network);
 
  private:
   std::mutex mutex_;
@@ -63,6 +63,7 @@ class Pass {
   // holds_plane: whether this pass carries planes of additive values (D offline, E online).
   bool holds_plane() const { return plays(kD, Phase::kOffline) || plays(kE, Phase::kOnline); }
 
+  const Network& network() const { return *session_.network; }
   void begin_inference(uint32_t inference) { inference_ = inference; }
   void begin_step(StepId step, std::string_view name);
 

@@ -35,6 +35,7 @@ class RecordingNetwork final : public Network {
   }
   void set_step_name(Phase phase, std::string name) override { inner_->set_step_name(phase, std::move(name)); }
   Digest transcript(PartyId peer, Phase phase) const override { return inner_->transcript(peer, phase); }
+  void check() const override { inner_->check(); }
   void abort(const std::string& reason) override { inner_->abort(reason); }
 
  private:

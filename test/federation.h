@@ -1,0 +1,28 @@
+// TestFederation: the digit model compiled, keys and a federation file on free loopback ports, in a scratch folder; and
+// three real `treville party` processes on it.
+#pragma once
+
+#include <memory>
+
+#include "test/process.h"
+
+namespace treville::test {
+
+class TestFederation {
+ public:
+  TestFederation();
+
+  std::filesystem::path file(const std::string& name) const { return scratch_ / name; }
+  int port(int party) const { return ports_[static_cast<size_t>(party)]; }
+  // arguments of party `id`; `program` is a folder of this federation, and the client gets one input.
+  Arguments arguments(int id, const Arguments& more = {}, const std::string& program = "compiled") const;
+  // client adds the input `count` times.
+  Arguments client(int count, const Arguments& more = {}) const;
+  std::unique_ptr<Process> start(const Arguments& arguments) const;
+
+ private:
+  Scratch scratch_;
+  std::vector<int> ports_;
+};
+
+}  // namespace treville::test
