@@ -176,8 +176,8 @@ class Loopback {
     options.rendezvous.listening_socket = listeners_[static_cast<size_t>(index_of(party))].socket;
     options.rendezvous.socket_buffer_bytes = kSocketBufferBytes;
     Session session = open_session(federation_, party, digest(digits().program), options);
-    Session in_memory =
-        std::move(make_local_sessions({.seed = kSeed, .program = {}, .network = {}})[static_cast<size_t>(index_of(party))]);
+    Session in_memory = std::move(
+        make_local_sessions({.seed = kSeed, .program = {}, .network = {}})[static_cast<size_t>(index_of(party))]);
     session.keys = in_memory.keys;
     session.id = in_memory.id;
     return session;
@@ -231,8 +231,7 @@ Result run_on_sockets(bool slow) {
       result.sent[{row.from, row.to, row.phase}] = {row.traffic, session->network->transcript(row.to, row.phase)};
   }
   // Closing waits for the peers: all at once, as in three processes.
-  for (std::optional<Session>& session : sessions)
-    threads.emplace_back([&session] { session.reset(); });
+  for (std::optional<Session>& session : sessions) threads.emplace_back([&session] { session.reset(); });
   return result;
 }
 

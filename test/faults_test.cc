@@ -240,9 +240,11 @@ std::array<Outcome, 3> run_three(const Case& c) {
 // ---- what must hold
 
 bool same_outputs(const std::vector<RevealedOutput>& a, const std::vector<RevealedOutput>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const RevealedOutput& left, const RevealedOutput& right) {
-    return left.name == right.name && std::ranges::equal(left.value.value.as<uint32_t>(), right.value.value.as<uint32_t>());
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const RevealedOutput& left, const RevealedOutput& right) {
+                      return left.name == right.name &&
+                             std::ranges::equal(left.value.value.as<uint32_t>(), right.value.value.as<uint32_t>());
+                    });
 }
 
 const std::array<Outcome, 3>& undisturbed() {
@@ -251,8 +253,8 @@ const std::array<Outcome, 3>& undisturbed() {
 }
 
 // names_the_fault: an error says who failed and at which step. Where silence is all there is to see, a party that waits
-// for a party that waits may be named first. The step of a phase is known where its walk has begun: never offline at the
-// evaluator, which has no offline walk.
+// for a party that waits may be named first. The step of a phase is known where its walk has begun: never offline at
+// the evaluator, which has no offline walk.
 bool names_the_fault(const Case& c, const std::string& error) {
   const bool silent = c.deadline == kShortDeadline;
   const bool names_party = error.find(label(c.party)) != std::string::npos ||
@@ -400,14 +402,12 @@ TEST_P(MessageFaults, EndEveryPartyThatDependsOnThem) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, MessageFaults,
-                         ::testing::Values(NamedKind{Fault::Kind::kDrop, "dropped"},
-                                           NamedKind{Fault::Kind::kDelay, "delayed"},
-                                           NamedKind{Fault::Kind::kTruncate, "truncated"},
-                                           NamedKind{Fault::Kind::kCorruptTag, "corrupted"},
-                                           NamedKind{Fault::Kind::kClose, "closed"},
-                                           NamedKind{Fault::Kind::kStall, "stalled"}),
-                         [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, MessageFaults,
+    ::testing::Values(NamedKind{Fault::Kind::kDrop, "dropped"}, NamedKind{Fault::Kind::kDelay, "delayed"},
+                      NamedKind{Fault::Kind::kTruncate, "truncated"}, NamedKind{Fault::Kind::kCorruptTag, "corrupted"},
+                      NamedKind{Fault::Kind::kClose, "closed"}, NamedKind{Fault::Kind::kStall, "stalled"}),
+    [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace treville
