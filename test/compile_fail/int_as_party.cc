@@ -1,0 +1,4 @@
+// A number is not a party.
+#include "base/ids.h"
+
+treville::PartyId dealer() { return 0; }
