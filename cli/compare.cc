@@ -35,10 +35,10 @@ using StepValues = std::map<uint32_t, FloatTensor>;
 struct LayerError {
   uint32_t step = 0;
   std::string operation, layer;
-  double largest_value = 0;   // of the float model
-  double clear_error = 0;     // largest |fixed point - float|
-  double secure_error = 0;    // largest |secure - float|
-  double secure_units = 0;    // largest |secure - fixed point| in units of the step's scale
+  double largest_value = 0;  // of the float model
+  double clear_error = 0;    // largest |fixed point - float|
+  double secure_error = 0;   // largest |secure - float|
+  double secure_units = 0;   // largest |secure - fixed point| in units of the step's scale
 };
 
 FloatTensor decode_plane(const RingTensor& plane, const SlotType& type) {
@@ -60,7 +60,8 @@ StepValues clear_values(const Compiled& compiled, const std::map<std::string, Ri
 }
 
 // secure_values runs porthos between three parties in memory and adds the planes of D and E of every step.
-StepValues secure_values(const Compiled& compiled, const std::map<std::string, RingTensor>& inputs, uint32_t inference) {
+StepValues secure_values(const Compiled& compiled, const std::map<std::string, RingTensor>& inputs,
+                         uint32_t inference) {
   std::map<uint32_t, RingTensor> sums;
   std::mutex mutex;
   LocalRunOptions options;
@@ -105,8 +106,8 @@ std::map<std::string, std::string> bias_nodes(const Graph& graph) {
   for (const auto& [value, nodes] : readers) {
     if (nodes.size() != 1 || producers.count(value) == 0) continue;
     const Node& add = *nodes.front();
-    const bool adds_constant = std::any_of(add.inputs.begin(), add.inputs.end(),
-                                           [&](ValueId id) { return graph.constant(id) != nullptr; });
+    const bool adds_constant =
+        std::any_of(add.inputs.begin(), add.inputs.end(), [&](ValueId id) { return graph.constant(id) != nullptr; });
     if (add.op == "Add" && adds_constant) result[producers[value]->name] = add.name;
   }
   return result;
@@ -130,7 +131,8 @@ StepValues float_values(const Compiled& compiled, const FloatTensor& input) {
   StepValues values;
   for (const auto& [layer, step] : last) {
     const auto* linear = std::get_if<LinearStep>(&steps[step].body);
-    const bool has_bias = linear != nullptr && linear->bias && biases.count(layer) > 0 && last.count(biases.at(layer)) == 0;
+    const bool has_bias =
+        linear != nullptr && linear->bias && biases.count(layer) > 0 && last.count(biases.at(layer)) == 0;
     const auto found = by_node.find(has_bias ? biases.at(layer) : layer);
     if (found == by_node.end() || steps[step].type.is_index) continue;
     if (found->second.shape.elements() == steps[step].type.shape.elements()) values[step] = found->second;
@@ -146,8 +148,8 @@ double largest_difference(const FloatTensor& a, const FloatTensor& b) {
   return largest;
 }
 
-void add_sample(const Compiled& compiled, const StepValues& reference, const StepValues& clear, const StepValues& secure,
-                std::map<uint32_t, LayerError>& errors) {
+void add_sample(const Compiled& compiled, const StepValues& reference, const StepValues& clear,
+                const StepValues& secure, std::map<uint32_t, LayerError>& errors) {
   for (const auto& [index, value] : reference) {
     const Step& step = compiled.program.steps[index];
     LayerError& error = errors[index];
@@ -182,7 +184,8 @@ struct Comparison {
   }
 };
 
-Comparison compare_samples(const CompiledModel& model, const std::vector<FloatTensor>& samples, const Options& options) {
+Comparison compare_samples(const CompiledModel& model, const std::vector<FloatTensor>& samples,
+                           const Options& options) {
   const Program& program = model.compiled.program;
   const auto& step = std::get<InputStep>(program.steps.front().body);
   std::map<uint32_t, LayerError> errors;
@@ -194,10 +197,10 @@ Comparison compare_samples(const CompiledModel& model, const std::vector<FloatTe
     progress.show(result.samples, static_cast<int64_t>(samples.size()), fmt::format("sample {}", result.samples + 1));
     std::map<std::string, RingTensor> inputs;
     inputs[step.name] = encode_input(sample, program, options.data);
-    const StepValues secure = options.no_secure
-                                  ? StepValues{}
-                                  : secure_values(model.compiled, inputs, static_cast<uint32_t>(result.samples));
-    add_sample(model.compiled, float_values(model.compiled, sample), clear_values(model.compiled, inputs), secure, errors);
+    const StepValues secure =
+        options.no_secure ? StepValues{} : secure_values(model.compiled, inputs, static_cast<uint32_t>(result.samples));
+    add_sample(model.compiled, float_values(model.compiled, sample), clear_values(model.compiled, inputs), secure,
+               errors);
     const CheckedRun checked = check_ranges(program, model.compiled.constants, inputs);
     if (!checked.ranges.ok()) result.range_problems.push_back(checked.ranges.message());
     ++result.samples;
@@ -235,8 +238,8 @@ Json comparison_json(const Comparison& comparison, const Program& program) {
 }
 
 void print_comparison(const Comparison& comparison, const Program& program) {
-  fmt::print("{}: {} sample{}, ring Z_2^{}, {}\n\n", program.model, comparison.samples, comparison.samples == 1 ? "" : "s",
-             static_cast<int>(program.ring), program.scheme);
+  fmt::print("{}: {} sample{}, ring Z_2^{}, {}\n\n", program.model, comparison.samples,
+             comparison.samples == 1 ? "" : "s", static_cast<int>(program.ring), program.scheme);
   Table table({"layer", "operation", "largest value", "fixed-point error", "secure error", "of the value", ""});
   table.left(1);
   table.left(6);
@@ -251,9 +254,10 @@ void print_comparison(const Comparison& comparison, const Program& program) {
   for (const std::string& problem : comparison.range_problems) fmt::print("  ranges: {}\n", problem);
   const LayerError* first = comparison.first_divergence();
   if (first != nullptr) {
-    fmt::print("  The first layer that differs by more than {:.3g} % of its largest value is {}.\n"
-               "  Calibrate with more samples, raise --margin or --bits, or use --ring 64.\n",
-               100 * comparison.tolerance, first->layer);
+    fmt::print(
+        "  The first layer that differs by more than {:.3g} % of its largest value is {}.\n"
+        "  Calibrate with more samples, raise --margin or --bits, or use --ring 64.\n",
+        100 * comparison.tolerance, first->layer);
   } else {
     fmt::print("  No layer differs by more than {:.3g} % of its largest value; the last one by at most {:.2g}.\n",
                100 * comparison.tolerance, comparison.worst(comparison.layers.back()));
@@ -263,17 +267,20 @@ void print_comparison(const Comparison& comparison, const Program& program) {
 int compare(const Options& options) {
   const CompiledModel model = compile_model(options.model);
   std::vector<FloatTensor> samples;
-  for (const FloatTensor& read : read_samples(options.data, model.input_shape, parse_preprocess(options.model.preprocess))) {
+  for (const FloatTensor& read :
+       read_samples(options.data, model.input_shape, parse_preprocess(options.model.preprocess))) {
     const size_t size = static_cast<size_t>(model.input_shape.elements());
     for (size_t at = 0; at + size <= read.values.size(); at += size) {
-      samples.emplace_back(model.input_shape, std::vector<float>(read.values.begin() + static_cast<std::ptrdiff_t>(at),
-                                                                 read.values.begin() + static_cast<std::ptrdiff_t>(at + size)));
+      samples.emplace_back(model.input_shape,
+                           std::vector<float>(read.values.begin() + static_cast<std::ptrdiff_t>(at),
+                                              read.values.begin() + static_cast<std::ptrdiff_t>(at + size)));
     }
   }
   if (options.samples > 0 && samples.size() > static_cast<size_t>(options.samples)) {
     samples.resize(static_cast<size_t>(options.samples));
   }
-  if (samples.empty()) throw UserError("{}: too few samples for the program's batch of {}", options.data, model.input_shape[0]);
+  if (samples.empty())
+    throw UserError("{}: too few samples for the program's batch of {}", options.data, model.input_shape[0]);
   const Comparison comparison = compare_samples(model, samples, options);
   CHECK(!comparison.layers.empty(), "no step of the program stands for a node of the model");
   if (options.json) {
@@ -291,7 +298,8 @@ Command add_compare(CLI::App& root) {
   CLI::App* app = new_command(
       root, "compare", "Float, cleartext fixed point and secure, layer by layer",
       "Examples:\n"
-      "  treville compare model.onnx --data photos/ --calibrate photos/ --preprocess resize=224,crop=center,scale=1/255\n"
+      "  treville compare model.onnx --data photos/ --calibrate photos/ --preprocess "
+      "resize=224,crop=center,scale=1/255\n"
       "  treville compare digits.pb --data samples.npy --calibrate calibration.npy --samples 3\n\n"
       "Runs the model three ways in this process and shows the largest error of each layer and the first layer that\n"
       "diverges. The exit code is 1 when one does, or when a value leaves its range.",
@@ -299,7 +307,8 @@ Command add_compare(CLI::App& root) {
   options->model.add_to(*app);
   app->add_option("--data", options->data, "Samples: a .npy file (batch first), an image, or a folder")->required();
   app->add_option("--samples", options->samples, "Use the first N samples only")->check(CLI::Range(1, 1'000'000));
-  app->add_option("--tolerance", options->tolerance, "A layer diverges beyond this share of its largest value (default 0.05)")
+  app->add_option("--tolerance", options->tolerance,
+                  "A layer diverges beyond this share of its largest value (default 0.05)")
       ->check(CLI::Range(0.0, 1.0));
   app->add_flag("--no-secure", options->no_secure, "Float and fixed point only");
   return {app, [options] { return compare(*options); }};

@@ -56,8 +56,9 @@ int run_compile(const Options& options) {
   fmt::print("  digest   {}\n", program_digest);
   fmt::print("  numbers  ring Z_2^{}, {}\n", static_cast<int>(program.ring), program.scheme);
   if (model.calibration_samples == 0) {
-    fmt::print("\n  The ranges were not calibrated: 64-bit numbers with wide margins, at about twice the traffic.\n"
-               "  Give --calibrate with a few samples that look like the inputs to come.\n");
+    fmt::print(
+        "\n  The ranges were not calibrated: 64-bit numbers with wide margins, at about twice the traffic.\n"
+        "  Give --calibrate with a few samples that look like the inputs to come.\n");
   }
   fmt::print("\nNext: treville plan {} shows what a prediction costs.\n", directory.string());
   return kSuccess;
@@ -67,13 +68,14 @@ int run_compile(const Options& options) {
 
 Command add_compile(CLI::App& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* app = new_command(root, "compile", "Compile a model: the public program and the private weights",
-                              "Examples:\n"
-                              "  treville compile model.onnx -o compiled --calibrate photos/\n"
-                              "  treville compile frozen.pb -o compiled --calibrate samples.npy --preprocess scale=1/255\n\n"
-                              "Writes program.treville (architecture, shapes, scales and ranges: public) and\n"
-                              "weights.treville (private, mode 0600) into the folder.",
-                              options->json);
+  CLI::App* app =
+      new_command(root, "compile", "Compile a model: the public program and the private weights",
+                  "Examples:\n"
+                  "  treville compile model.onnx -o compiled --calibrate photos/\n"
+                  "  treville compile frozen.pb -o compiled --calibrate samples.npy --preprocess scale=1/255\n\n"
+                  "Writes program.treville (architecture, shapes, scales and ranges: public) and\n"
+                  "weights.treville (private, mode 0600) into the folder.",
+                  options->json);
   options->model.add_to(*app);
   app->add_option("-o,--directory", options->directory, "The folder to write to")->required();
   return {app, [options] { return run_compile(*options); }};

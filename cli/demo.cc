@@ -35,9 +35,10 @@ int demo(const Options& options) {
   run.labels = (digits / "labels.txt").string();
   run.inputs = options.images;
   if (run.inputs.empty()) run.inputs.push_back((digits / "samples").string());
-  return run_model(run, {"./dev demo my-digit.png          a picture of yours (white on black; --paper for ink on paper)",
-                         "treville run MODEL --input FILE   a model of yours: .pb or .onnx",
-                         "treville --help                   everything else; the program is build/release/treville"});
+  return run_model(run,
+                   {"./dev demo my-digit.png          a picture of yours (white on black; --paper for ink on paper)",
+                    "treville run MODEL --input FILE   a model of yours: .pb or .onnx",
+                    "treville --help                   everything else; the program is build/release/treville"});
 }
 
 }  // namespace

@@ -44,8 +44,10 @@ void print_people(const ImportResult& result, const Options& options, const std:
   const Graph& graph = result.graph;
   fmt::print("{}: {}, {} nodes, {} parameters\n", options.model, describe_format(graph.format), graph.nodes.size(),
              human_count(graph.parameters()));
-  for (const ValueId id : graph.inputs) fmt::print("  input   {} {}\n", graph.value(id).name, shape_text(graph.value(id)));
-  for (const ValueId id : graph.outputs) fmt::print("  output  {} {}\n", graph.value(id).name, shape_text(graph.value(id)));
+  for (const ValueId id : graph.inputs)
+    fmt::print("  input   {} {}\n", graph.value(id).name, shape_text(graph.value(id)));
+  for (const ValueId id : graph.outputs)
+    fmt::print("  output  {} {}\n", graph.value(id).name, shape_text(graph.value(id)));
   std::map<std::string, int> counts;
   for (const Node& node : graph.nodes) ++counts[node.origin];
   fmt::print("\n");
@@ -103,15 +105,17 @@ int inspect(const Options& options) {
 
 Command add_inspect(CLI::App& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* app = new_command(root, "inspect", "Graph, shapes, parameters, every unsupported node at once",
-                              "Examples:\n"
-                              "  treville inspect model.onnx\n"
-                              "  treville inspect frozen.pb --nodes\n\n"
-                              "Prints what a model is made of and whether it can run. The exit code is 2 when a node is\n"
-                              "not supported.",
-                              options->json);
+  CLI::App* app =
+      new_command(root, "inspect", "Graph, shapes, parameters, every unsupported node at once",
+                  "Examples:\n"
+                  "  treville inspect model.onnx\n"
+                  "  treville inspect frozen.pb --nodes\n\n"
+                  "Prints what a model is made of and whether it can run. The exit code is 2 when a node is\n"
+                  "not supported.",
+                  options->json);
   app->add_option("MODEL", options->model, "A TensorFlow frozen graph (.pb) or an ONNX file (.onnx)")->required();
-  app->add_option("--batch", options->batch, "The value of a dynamic batch dimension (default 1)")->check(CLI::Range(1, 4096));
+  app->add_option("--batch", options->batch, "The value of a dynamic batch dimension (default 1)")
+      ->check(CLI::Range(1, 4096));
   app->add_flag("--nodes", options->nodes, "List every node with its shapes");
   return {app, [options] { return inspect(*options); }};
 }

@@ -1,4 +1,6 @@
 // treville keys: certificates of parties, and a federation file that lists them.
+#include "party/keys.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +13,6 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "net/tls_stream.h"
-#include "party/keys.h"
 
 namespace treville::cli {
 namespace {
@@ -32,8 +33,9 @@ std::string federation_text(const std::vector<PartyFiles>& files, const std::vec
       "# The party with the lower id calls the others, so party 0 needs no open port.\n"
       "parties:\n";
   for (size_t i = 0; i < files.size(); ++i) {
-    text += fmt::format("  - id: {}\n    name: {}\n    address: {}\n    certificate: {}\n    key: {}\n", i, files[i].name,
-                        addresses[i], files[i].certificate.filename().string(), files[i].key.filename().string());
+    text +=
+        fmt::format("  - id: {}\n    name: {}\n    address: {}\n    certificate: {}\n    key: {}\n", i, files[i].name,
+                    addresses[i], files[i].certificate.filename().string(), files[i].key.filename().string());
   }
   return text;
 }
@@ -58,8 +60,9 @@ void check_address(const std::string& address) {
   const bool is_plain = std::all_of(address.begin(), address.end(), [](unsigned char c) {
     return std::isalnum(c) != 0 || std::strchr(".-_:[]", c) != nullptr;
   });
-  const bool has_port = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos &&
-                        std::stoi(port) >= 1 && std::stoi(port) <= 65535;
+  const bool has_port = !port.empty() && port.size() <= 5 &&
+                        port.find_first_not_of("0123456789") == std::string::npos && std::stoi(port) >= 1 &&
+                        std::stoi(port) <= 65535;
   if (!has_host || !is_plain || !has_port) throw UserError("--addresses: '{}' is not host:port", address);
 }
 
@@ -76,7 +79,8 @@ void check_federation(const Options& options, const fs::path& federation) {
 int keys(const Options& options) {
   const bool is_one = !options.name.empty();
   if (!is_one) check_federation(options, fs::path(options.directory) / "federation.yaml");
-  const std::vector<PartyFiles> files = make_keys(options.directory, is_one ? std::vector{options.name} : options.names);
+  const std::vector<PartyFiles> files =
+      make_keys(options.directory, is_one ? std::vector{options.name} : options.names);
   const fs::path federation = fs::path(options.directory) / "federation.yaml";
   if (!is_one) {
     std::ofstream file(federation);
@@ -90,17 +94,19 @@ int keys(const Options& options) {
     return kSuccess;
   }
   for (const PartyFiles& party : files) {
-    fmt::print("  {}\n    certificate  {}   public: give it to the other parties\n    key          {}   private: stays here\n"
-               "    fingerprint  {}\n",
-               party.name, party.certificate.string(), party.key.string(),
-               hex(certificate_fingerprint(party.certificate.string())));
+    fmt::print(
+        "  {}\n    certificate  {}   public: give it to the other parties\n    key          {}   private: stays here\n"
+        "    fingerprint  {}\n",
+        party.name, party.certificate.string(), party.key.string(),
+        hex(certificate_fingerprint(party.certificate.string())));
   }
   if (is_one) {
-    fmt::print("\nNext: exchange certificates with the other two parties and list all three in a federation file\n"
-               "(docs/deployment.md shows one). Compare the fingerprints over another channel, for instance by phone.\n");
+    fmt::print(
+        "\nNext: exchange certificates with the other two parties and list all three in a federation file\n"
+        "(docs/deployment.md shows one). Compare the fingerprints over another channel, for instance by phone.\n");
   } else {
-    fmt::print("\n  federation   {}\n\nNext: treville party --id 0|1|2 --federation {} --program DIR\n", federation.string(),
-               federation.string());
+    fmt::print("\n  federation   {}\n\nNext: treville party --id 0|1|2 --federation {} --program DIR\n",
+               federation.string(), federation.string());
   }
   return kSuccess;
 }
@@ -109,13 +115,14 @@ int keys(const Options& options) {
 
 Command add_keys(CLI::App& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* app = new_command(root, "keys", "Certificates for the parties of a federation",
-                              "Examples:\n"
-                              "  treville keys federation                        # three parties on this machine, to try out\n"
-                              "  treville keys mine --name hospital              # one organisation: its own key\n\n"
-                              "Each party has an EC P-256 key and a self-signed certificate; parties pin each other's\n"
-                              "certificates, there is no authority to trust. Existing files are never overwritten.",
-                              options->json);
+  CLI::App* app =
+      new_command(root, "keys", "Certificates for the parties of a federation",
+                  "Examples:\n"
+                  "  treville keys federation                        # three parties on this machine, to try out\n"
+                  "  treville keys mine --name hospital              # one organisation: its own key\n\n"
+                  "Each party has an EC P-256 key and a self-signed certificate; parties pin each other's\n"
+                  "certificates, there is no authority to trust. Existing files are never overwritten.",
+                  options->json);
   app->add_option("DIR", options->directory, "Where to write (made with mode 0700)")->required();
   app->add_option("--name", options->name, "Make the key of one party of this name only");
   app->add_option("--names", options->names, "Names of parties 0, 1 and 2")->expected(3)->delimiter(',');

@@ -315,10 +315,11 @@ LocalResult run_local_parties(const LocalJob& job, const ProgressUpdate& progres
   const auto start_time = std::chrono::steady_clock::now();
   Children children;
   for (int id = 0; id < 3; ++id) {
-    std::vector<std::string> arguments = {"treville",   "party",          "--id",         std::to_string(id),
-                                          "--federation", (folder.path() / "federation.yaml").string(),
-                                          "--program",  program.string(), "--json",       "--progress-json",
-                                          "--count",    std::to_string(job.inputs->size())};
+    std::vector<std::string> arguments = {
+        "treville",         "party",          "--id",
+        std::to_string(id), "--federation",   (folder.path() / "federation.yaml").string(),
+        "--program",        program.string(), "--json",
+        "--progress-json",  "--count",        std::to_string(job.inputs->size())};
     if (id == 0) {
       for (size_t i = 0; i < job.inputs->size(); ++i) {
         const fs::path input = folder.path() / fmt::format("input-{}.npy", i);

@@ -19,7 +19,7 @@ namespace treville::cli {
 struct LocalJob {
   const Program* program = nullptr;
   const Weights* weights = nullptr;                  // for the model owner's process only
-  const std::vector<FloatTensor>* inputs = nullptr;    // one inference each
+  const std::vector<FloatTensor>* inputs = nullptr;  // one inference each
 };
 
 // ProgressUpdate: what the model owner's process reports while it works.

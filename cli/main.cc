@@ -63,14 +63,16 @@ std::string unknown_names(const CLI::App& app, const std::vector<std::string>& e
     for (const std::string& known : option->get_lnames()) held.push_back("--" + known);
   }
   if (name.rfind("-", 0) != 0) {
-    for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) held.push_back(sub->get_name());
+    for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+      held.push_back(sub->get_name());
   }
   const std::vector<std::string_view> known(held.begin(), held.end());
   const std::string_view best = closest(name.substr(0, name.find('=')), known);
   std::string text = fmt::format("unknown {} '{}'", name.rfind("-", 0) == 0 ? "option" : "argument", name);
   if (!best.empty()) text += fmt::format("; did you mean '{}'?", best);
   if (best.empty()) text += ".";
-  return text + fmt::format(" See treville {}{}--help.", app.get_parent() ? app.get_name() : "", app.get_parent() ? " " : "");
+  return text +
+         fmt::format(" See treville {}{}--help.", app.get_parent() ? app.get_name() : "", app.get_parent() ? " " : "");
 }
 
 int run_command(int argc, char** argv) {
@@ -79,8 +81,8 @@ int run_command(int argc, char** argv) {
   root.set_version_flag("--version", "treville " TREVILLE_VERSION);
   root.require_subcommand(1);
   root.fallthrough(false);
-  const std::vector<Command> commands = {add_demo(root), add_run(root),  add_inspect(root), add_compile(root),
-                                         add_plan(root), add_compare(root), add_keys(root), add_party(root)};
+  const std::vector<Command> commands = {add_demo(root), add_run(root),     add_inspect(root), add_compile(root),
+                                         add_plan(root), add_compare(root), add_keys(root),    add_party(root)};
   bool json = false;
   for (int i = 1; i < argc; ++i) json = json || std::strcmp(argv[i], "--json") == 0;
   const auto parsed_app = [&]() -> const CLI::App& {

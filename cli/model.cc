@@ -128,7 +128,8 @@ CompiledModel compile_model(const ModelOptions& options) {
   const Value& input = graph.value(graph.inputs[0]);
   result.input_name = input.name;
   result.format = describe_format(graph.format);
-  if (!input.shape || std::any_of(input.shape->dims().begin(), input.shape->dims().end(), [](int64_t d) { return d < 1; })) {
+  if (!input.shape ||
+      std::any_of(input.shape->dims().begin(), input.shape->dims().end(), [](int64_t d) { return d < 1; })) {
     throw UserError("{}: the shape of input \"{}\" is {}; only the batch may be left open", options.model, input.name,
                     input.shape ? to_string(*input.shape) : "not given");
   }
@@ -237,7 +238,8 @@ void check_writable(const std::string& option, const std::string& path) {
   const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
   if (fs::is_directory(path)) throw UserError("{}: {} is a folder; name a file", option, path);
   if (!fs::is_directory(folder)) throw UserError("{}: there is no folder {}", option, folder.string());
-  if (::access(folder.c_str(), W_OK) != 0) throw UserError("{}: the folder {} cannot be written to", option, folder.string());
+  if (::access(folder.c_str(), W_OK) != 0)
+    throw UserError("{}: the folder {} cannot be written to", option, folder.string());
 }
 
 std::vector<Prediction> top_classes(std::span<const float> values, size_t n, const std::vector<std::string>& labels) {

@@ -32,18 +32,18 @@ struct ModelOptions {
 
 struct CompiledModel {
   Compiled compiled;
-  Shape input_shape;      // of the one input, as the model's file has it
+  Shape input_shape;  // of the one input, as the model's file has it
   std::string input_name;
-  std::string format;     // "TensorFlow frozen graph" or "ONNX"
+  std::string format;  // "TensorFlow frozen graph" or "ONNX"
   int64_t calibration_samples = 0;
-  double seconds = 0;     // import and compilation
+  double seconds = 0;  // import and compilation
 };
 
 // compile_model imports and compiles. Progress and --dump-after go to stderr.
 CompiledModel compile_model(const ModelOptions& options);
 
-// read_input reads an image (preprocessed) or a .npy file as one batch of the given shape; a single sample may leave out
-// the batch dimension.
+// read_input reads an image (preprocessed) or a .npy file as one batch of the given shape; a single sample may leave
+// out the batch dimension.
 FloatTensor read_input(const std::string& path, const Shape& shape, const Preprocess& preprocess);
 
 // encode_input is encode with the file's name in the error of a value out of range.

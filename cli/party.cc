@@ -51,7 +51,9 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 double cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -60,7 +62,8 @@ const InputStep& input_step(const Program& program) {
   for (const Step& step : program.steps) {
     const auto* input = std::get_if<InputStep>(&step.body);
     if (input == nullptr) continue;
-    if (found != nullptr) throw UserError("{}: programs with several inputs cannot be run from here yet", program.model);
+    if (found != nullptr)
+      throw UserError("{}: programs with several inputs cannot be run from here yet", program.model);
     found = input;
   }
   if (found == nullptr) throw UserError("{}: the program has no input", program.model);
@@ -89,8 +92,10 @@ std::vector<RingTensor> encoded_inputs(const Program& program, const Options& op
 class Reporter {
  public:
   Reporter(const Options& options, const Program& program, int count)
-      : progress_(options.json || options.progress_json), as_json_(options.progress_json),
-        steps_(static_cast<int64_t>(program.steps.size())), total_(steps_ * count) {}
+      : progress_(options.json || options.progress_json),
+        as_json_(options.progress_json),
+        steps_(static_cast<int64_t>(program.steps.size())),
+        total_(steps_ * count) {}
 
   StepObserver observer(PartyId self, Phase phase, int inference) {
     const bool shows = self == PartyId::kDealer ? phase == Phase::kOffline : phase == Phase::kOnline;
@@ -223,21 +228,23 @@ Json result_json(const Program& program, const Federation& federation, const Ses
     inferences.push_back({{"seconds", outcome.timing.inferences[i]}, {"outputs", outputs}});
   }
   Json memory = Json::array({{{"phase", name_of(Phase::kSetup)}, {"peak_bytes", outcome.setup_peak}}});
-  for (const PassPeak& peak : outcome.peaks) memory.push_back({{"phase", name_of(peak.phase)}, {"peak_bytes", peak.bytes}});
-  Json result = {{"party", index_of(session.self)},
-                 {"name", federation.member(session.self).name},
-                 {"pid", getpid()},
-                 {"model", program.model},
-                 {"program", hex(session.program)},
-                 {"protocol", "porthos"},
-                 {"session", hex(session.id)},
-                 {"peers", peers_json(session)},
-                 {"inferences", inferences},
-                 {"traffic", traffic_json(session)},
-                 {"memory", memory},
-                 {"seconds", {{"handshake", outcome.timing.handshake}, {"setup", outcome.timing.setup}}},
-                 {"cpu_seconds",
-                  {{"setup", outcome.timing.setup_cpu}, {"inferences", outcome.timing.total_cpu - outcome.timing.setup_cpu}}}};
+  for (const PassPeak& peak : outcome.peaks)
+    memory.push_back({{"phase", name_of(peak.phase)}, {"peak_bytes", peak.bytes}});
+  Json result = {
+      {"party", index_of(session.self)},
+      {"name", federation.member(session.self).name},
+      {"pid", getpid()},
+      {"model", program.model},
+      {"program", hex(session.program)},
+      {"protocol", "porthos"},
+      {"session", hex(session.id)},
+      {"peers", peers_json(session)},
+      {"inferences", inferences},
+      {"traffic", traffic_json(session)},
+      {"memory", memory},
+      {"seconds", {{"handshake", outcome.timing.handshake}, {"setup", outcome.timing.setup}}},
+      {"cpu_seconds",
+       {{"setup", outcome.timing.setup_cpu}, {"inferences", outcome.timing.total_cpu - outcome.timing.setup_cpu}}}};
   if (auto* tls = dynamic_cast<TlsNetwork*>(session.network.get())) {
     tls->flush();
     const TlsStats stats = tls->stats();
@@ -257,7 +264,8 @@ void print_people(const Program& program, const Federation& federation, const Se
              federation.member(session.self).name, outcome.timing.inferences.size(),
              outcome.timing.inferences.size() == 1 ? "" : "s");
   for (const PeerInfo& peer : session.peers) {
-    fmt::print("  with     party {} ({}) at {}, {}, {}\n", peer.party, peer.name, peer.address, peer.tls_version, peer.cipher);
+    fmt::print("  with     party {} ({}) at {}, {}, {}\n", peer.party, peer.name, peer.address, peer.tls_version,
+               peer.cipher);
   }
   Traffic total;
   for (const TrafficRow& row : session.network->sent_traffic()) total.bytes += row.traffic.bytes;
@@ -269,7 +277,8 @@ void print_people(const Program& program, const Federation& federation, const Se
   fmt::print("  sent     {}\n", human_bytes(total.bytes));
   for (size_t i = 0; i < outcome.outputs.size(); ++i) {
     for (const NamedOutput& output : outcome.outputs[i]) {
-      fmt::print("  output   {}: {}\n", options.inputs.empty() ? output.name : fs::path(options.inputs[i]).filename().string(),
+      fmt::print("  output   {}: {}\n",
+                 options.inputs.empty() ? output.name : fs::path(options.inputs[i]).filename().string(),
                  describe_prediction(output, labels));
     }
   }
@@ -297,14 +306,15 @@ fs::path in_folder(const std::string& path, const char* file) {
 
 // meet opens the session. Parties compare a digest of the configuration, which tells nobody what differs: the number of
 // inputs is what people get wrong, so this party says its own.
-Session meet(const Federation& federation, PartyId self, const Program& program, int count, const SessionOptions& options) {
+Session meet(const Federation& federation, PartyId self, const Program& program, int count,
+             const SessionOptions& options) {
   try {
     return open_session(federation, self, digest(program), options);
   } catch (const PeerError& error) {
     const std::string message = error.what();
     if (message.find("configuration") == std::string::npos) throw;
-    throw PeerError("{}. Party {} runs porthos on {} input{}: --count must be the same at all parties", message, self, count,
-                    count == 1 ? "" : "s");
+    throw PeerError("{}. Party {} runs porthos on {} input{}: --count must be the same at all parties", message, self,
+                    count, count == 1 ? "" : "s");
   }
 }
 
@@ -316,7 +326,8 @@ int party(const Options& options) {
   const Program program = read_program(program_path);
   std::vector<RingTensor> constants;
   if (self == PartyId::kEvaluator) {
-    const fs::path weights = options.weights.empty() ? program_path.parent_path() / "weights.treville" : fs::path(options.weights);
+    const fs::path weights =
+        options.weights.empty() ? program_path.parent_path() / "weights.treville" : fs::path(options.weights);
     constants = read_weights(weights, program).constants;
   } else if (!options.weights.empty()) {
     throw UserError("--weights: party 1 owns the model; party {} must not have its weights", self);
@@ -324,7 +335,8 @@ int party(const Options& options) {
   const std::vector<RingTensor> inputs = encoded_inputs(program, options, self);
   const int count = options.count.value_or(static_cast<int>(std::max<size_t>(inputs.size(), 1)));
   if (!inputs.empty() && static_cast<size_t>(count) != inputs.size()) {
-    throw UserError("--count is {}, but {} --input{} given", count, inputs.size(), inputs.size() == 1 ? " is" : "s are");
+    throw UserError("--count is {}, but {} --input{} given", count, inputs.size(),
+                    inputs.size() == 1 ? " is" : "s are");
   }
   const std::vector<std::string> labels = read_labels(options.labels);
   check_labels(labels, options.labels, program);
@@ -365,14 +377,16 @@ Command add_party(CLI::App& root) {
       options->json);
   app->add_option("--id", options->id, "0, 1 or 2, or the party's name in the federation file")->required();
   app->add_option("--federation", options->federation, "The federation file (YAML)")->required();
-  app->add_option("--program", options->program, "program.treville, or the folder `treville compile` wrote")->required();
+  app->add_option("--program", options->program, "program.treville, or the folder `treville compile` wrote")
+      ->required();
   app->add_option("--weights", options->weights, "weights.treville (party 1; default: beside the program)");
   app->add_option("--input", options->inputs, "A .npy array or an image (the input's owner); may be repeated")
       ->allow_extra_args(false);
   app->add_option("--preprocess", options->preprocess, "Overrides the preprocessing the program was compiled with");
   app->add_option("--labels", options->labels, "Class names, one a line");
   app->add_option("--output", options->output, "Write the output to a .npy file (the recipient)");
-  app->add_option("--count", options->count, "How many inputs there will be (all parties must agree; default: the inputs given, or 1)")
+  app->add_option("--count", options->count,
+                  "How many inputs there will be (all parties must agree; default: the inputs given, or 1)")
       ->check(CLI::Range(1, 1'000'000));
   app->add_flag("--progress-json", options->progress_json, "Progress as JSON lines on stderr");
   return {app, [options] { return party(*options); }};

@@ -59,7 +59,8 @@ Json report_json(const Program& program, const CostReport& report, const Estimat
   }
   Json walks = Json::array();
   for (const WalkCost& walk : report.walks) {
-    walks.push_back({{"party", index_of(walk.party)}, {"phase", name_of(walk.phase)}, {"peak_bytes", walk.memory_peak}});
+    walks.push_back(
+        {{"party", index_of(walk.party)}, {"phase", name_of(walk.phase)}, {"peak_bytes", walk.memory_peak}});
   }
   Json layers = Json::array();
   for (size_t i = 0; i < report.steps.size(); ++i) {
@@ -111,7 +112,8 @@ void print_people(const Program& program, const CostReport& report, const Estima
   fmt::print("  time     about {} of messages per input on {} ({} round trip, {:.4g} Mbit/s), {} of it online\n",
              human_seconds(time.total_seconds), time.network.name, human_seconds(time.network.rtt_seconds),
              time.network.bits_per_second / 1e6, human_seconds(time.online_seconds));
-  fmt::print("\n  Bytes, rounds and memory are exact: a run has the same. The time is an estimate of the network's part.\n");
+  fmt::print(
+      "\n  Bytes, rounds and memory are exact: a run has the same. The time is an estimate of the network's part.\n");
   if (layers) {
     fmt::print("\n{}", layer_table(report));
   } else {

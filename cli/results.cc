@@ -22,7 +22,9 @@ NamedOutput decode_output(const RevealedOutput& output) {
 Json to_json(const NamedOutput& output) {
   return {{"name", output.name},
           {"shape", output.raw.shape.dims()},
-          {"kind", output.is_label ? "label" : output.has_softmax ? "probabilities" : "values"},
+          {"kind", output.is_label      ? "label"
+                   : output.has_softmax ? "probabilities"
+                                        : "values"},
           {"values", output.final.values},
           {"raw", output.raw.values}};
 }
@@ -66,9 +68,10 @@ std::string describe_prediction(const NamedOutput& output, const std::vector<std
                           : fmt::format("{} (score {:.3f})", best.label, best.value);
   }
   const size_t shown = std::min<size_t>(output.final.values.size(), 5);
-  return fmt::format("{} [{:.4g}{}]", to_string(output.final.shape),
-                     fmt::join(output.final.values.begin(), output.final.values.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
-                     shown < output.final.values.size() ? ", ..." : "");
+  return fmt::format(
+      "{} [{:.4g}{}]", to_string(output.final.shape),
+      fmt::join(output.final.values.begin(), output.final.values.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
+      shown < output.final.values.size() ? ", ..." : "");
 }
 
 Json predictions_json(const NamedOutput& output, const std::vector<std::string>& labels) {

@@ -24,8 +24,8 @@ namespace fs = std::filesystem;
 // Agreement of the secure result with the float model on one input.
 struct Agreement {
   bool agrees = true;
-  double largest_error = 0;    // of the values before a softmax
-  double largest_value = 0;    // of the float model, to judge it by
+  double largest_error = 0;  // of the values before a softmax
+  double largest_value = 0;  // of the float model, to judge it by
   std::string float_prediction;
 };
 
@@ -87,7 +87,8 @@ Agreement compare_outputs(const NamedOutput& secure, const NamedOutput& referenc
   } else if (is_classification(secure)) {
     // Two classes that the float model itself holds equal within the error may swap.
     agreement.agrees = best(a) == best(b) || b[best(b)] - b[best(a)] <= 2 * agreement.largest_error;
-    agreement.agrees = agreement.agrees && agreement.largest_error <= kTolerance * std::max(1.0, agreement.largest_value);
+    agreement.agrees =
+        agreement.agrees && agreement.largest_error <= kTolerance * std::max(1.0, agreement.largest_value);
   } else {
     agreement.agrees = agreement.largest_error <= kTolerance * std::max(1.0, agreement.largest_value);
   }
@@ -104,8 +105,9 @@ std::vector<std::pair<std::string, FloatTensor>> read_inputs(const RunOptions& o
     for (size_t s = 0; s < samples.size(); ++s) {
       const int64_t batches = samples[s].shape[0] / shape[0];
       if (batches * shape[0] != samples[s].shape[0]) {
-        throw UserError("{}: holds {} sample{}, which is no multiple of the batch, {}; give another --batch or more samples", path,
-                        samples[s].shape[0], samples[s].shape[0] == 1 ? "" : "s", shape[0]);
+        throw UserError(
+            "{}: holds {} sample{}, which is no multiple of the batch, {}; give another --batch or more samples", path,
+            samples[s].shape[0], samples[s].shape[0] == 1 ? "" : "s", shape[0]);
       }
       const size_t size = static_cast<size_t>(shape.elements());
       for (int64_t b = 0; b < batches; ++b) {
@@ -231,9 +233,11 @@ Json report_json(const RunReport& report, const std::vector<std::string>& labels
 void print_heading(const CompiledModel& model, const RunOptions& options, size_t inputs) {
   const Program& program = model.compiled.program;
   fmt::print("Secure inference between three parties\n\n");
-  fmt::print("  model     {} ({}), {} linear layers, {} parameters\n", fs::path(options.model.model).filename().string(),
-             model.format, count_layers(program), human_count(program.parameters));
-  fmt::print("  input     {} {}, {} sample{}\n", model.input_name, to_string(model.input_shape), inputs, inputs == 1 ? "" : "s");
+  fmt::print("  model     {} ({}), {} linear layers, {} parameters\n",
+             fs::path(options.model.model).filename().string(), model.format, count_layers(program),
+             human_count(program.parameters));
+  fmt::print("  input     {} {}, {} sample{}\n", model.input_name, to_string(model.input_shape), inputs,
+             inputs == 1 ? "" : "s");
   fmt::print("  scheme    Porthos: dealer (client), evaluator (model owner), helper\n");
   fmt::print("  security  semi-honest, at most one corrupted party; 128-bit keys, TLS 1.3, both sides authenticated\n");
   fmt::print("  numbers   ring Z_2^{}, {}; compiled in {}\n\n", static_cast<int>(program.ring), program.scheme,
@@ -265,8 +269,8 @@ void print_result(const RunReport& report, const std::vector<std::string>& label
   }
   fmt::print("{}\n", parties.text());
   const Json& client = report.local.parties[0];
-  fmt::print("  time      {} per inference (median of {}), offline work included\n", human_seconds(report.median_seconds()),
-             report.samples.size());
+  fmt::print("  time      {} per inference (median of {}), offline work included\n",
+             human_seconds(report.median_seconds()), report.samples.size());
   fmt::print("            before: connected in {}, weights shared in {}\n",
              human_seconds(client["seconds"]["handshake"].get<double>()),
              human_seconds(client["seconds"]["setup"].get<double>()));
@@ -275,10 +279,11 @@ void print_result(const RunReport& report, const std::vector<std::string>& label
              human_bytes(report.cost.bytes(Phase::kOnline)), human_bytes(report.cost.bytes(Phase::kSetup)));
   fmt::print("  rounds    {} online\n", report.online_rounds);
   if (report.checked) {
-    const auto agreeing = std::count_if(report.samples.begin(), report.samples.end(),
-                                        [](const Sample& s) { return s.agreement.agrees; });
+    const auto agreeing =
+        std::count_if(report.samples.begin(), report.samples.end(), [](const Sample& s) { return s.agreement.agrees; });
     fmt::print("  check     {}; largest error {:.2g}\n",
-               report.agrees() ? "plaintext agrees" : fmt::format("plaintext agrees on {} of {}", agreeing, report.samples.size()),
+               report.agrees() ? "plaintext agrees"
+                               : fmt::format("plaintext agrees on {} of {}", agreeing, report.samples.size()),
                report.largest_error());
   }
   if (report.model.calibration_samples == 0) {
@@ -335,13 +340,14 @@ int run_model(const RunOptions& options, const std::vector<std::string>& next_st
   LocalResult local;
   {
     Progress progress(options.json);
-    local = run_local_parties({&program, &weights, &tensors},
-                              [&](int64_t done, int64_t total, const std::string& what) { progress.show(done, total, what); });
+    local = run_local_parties(
+        {&program, &weights, &tensors},
+        [&](int64_t done, int64_t total, const std::string& what) { progress.show(done, total, what); });
   }
   const CostReport cost = dry_cost("porthos", program);
   const std::vector<Sample> samples = collect(inputs, local, model.compiled.graph, options, labels);
-  const RunReport report{model, samples, local, cost, cost.rounds.by_phase[static_cast<size_t>(Phase::kOnline)],
-                         !options.no_check};
+  const RunReport report{
+      model, samples, local, cost, cost.rounds.by_phase[static_cast<size_t>(Phase::kOnline)], !options.no_check};
   if (!options.output.empty()) write_outputs(options.output, samples);
   if (options.json) {
     print_json(report_json(report, labels));
@@ -353,16 +359,17 @@ int run_model(const RunOptions& options, const std::vector<std::string>& next_st
 
 Command add_run(CLI::App& root) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App* app = new_command(
-      root, "run", "Secure inference with three local party processes, one command",
-      "Examples:\n"
-      "  treville run digits.pb --input 3.png --preprocess scale=1/255 --labels labels.txt\n"
-      "  treville run model.onnx --input photo.jpg --labels classes.txt --calibrate photos/ \\\n"
-      "      --preprocess resize=227,crop=center,order=bgr,mean=104:117:123\n"
-      "  treville run model.onnx --input batch.npy --json\n\n"
-      "Compiles the model, starts the client, the model owner and the helper as three processes that talk over TLS 1.3,\n"
-      "prints the prediction and compares it with the float model. The exit code is 1 when they disagree.",
-      options->json);
+  CLI::App* app =
+      new_command(root, "run", "Secure inference with three local party processes, one command",
+                  "Examples:\n"
+                  "  treville run digits.pb --input 3.png --preprocess scale=1/255 --labels labels.txt\n"
+                  "  treville run model.onnx --input photo.jpg --labels classes.txt --calibrate photos/ \\\n"
+                  "      --preprocess resize=227,crop=center,order=bgr,mean=104:117:123\n"
+                  "  treville run model.onnx --input batch.npy --json\n\n"
+                  "Compiles the model, starts the client, the model owner and the helper as three processes that talk "
+                  "over TLS 1.3,\n"
+                  "prints the prediction and compares it with the float model. The exit code is 1 when they disagree.",
+                  options->json);
   options->model.add_to(*app);
   app->add_option("--input", options->inputs, "An image, a .npy array, or a folder of them; may be repeated")
       ->required()
@@ -371,9 +378,10 @@ Command add_run(CLI::App& root) {
   app->add_option("--write", options->output, "Write the outputs to a .npy file");
   app->add_flag("--no-check", options->no_check, "Do not run the float model for comparison");
   return {app, [options] {
-            return run_model(*options, {"treville compile MODEL -o DIR, then treville plan DIR: what each layer costs",
-                                        "treville compare MODEL --data SAMPLES: float, fixed point and secure, layer by layer",
-                                        "docs/deployment.md: the three parties on machines of their own"});
+            return run_model(*options,
+                             {"treville compile MODEL -o DIR, then treville plan DIR: what each layer costs",
+                              "treville compare MODEL --data SAMPLES: float, fixed point and secure, layer by layer",
+                              "docs/deployment.md: the three parties on machines of their own"});
           }};
 }
 

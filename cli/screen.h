@@ -9,9 +9,9 @@
 
 namespace treville::cli {
 
-std::string human_bytes(int64_t bytes);       // "12.3 MB" (decimal units, as networks count)
-std::string human_count(int64_t count);       // "1,204,224"
-std::string human_seconds(double seconds);    // "4.2 ms", "1.35 s"
+std::string human_bytes(int64_t bytes);     // "12.3 MB" (decimal units, as networks count)
+std::string human_count(int64_t count);     // "1,204,224"
+std::string human_seconds(double seconds);  // "4.2 ms", "1.35 s"
 
 // Table prints rows in aligned columns; numbers (columns after the first) to the right.
 class Table {

@@ -121,25 +121,21 @@ struct Model {
   FloatTensor calibration;
 };
 
-// Entry makes a model; none when its file is not on this machine. SqueezeNet is costed in the 32-bit ring alone:
-// Porthos does not run comparisons of 22 bits and more over more than one block.
+// Entry makes a model; none when its file is not on this machine.
 struct Entry {
   std::string name;
   std::function<std::optional<Model>()> make;
-  std::vector<Ring> rings = {Ring::k32, Ring::k64};
 };
 
 Entry built(const std::string& name, const std::function<Graph()>& make) {
-  return {name,
-          [make]() -> std::optional<Model> {
+  return {name, [make]() -> std::optional<Model> {
             Model model{make(), {}};
             std::mt19937 random(23);
             Shape shape = *model.graph.value(model.graph.inputs[0]).shape;
             const int64_t count = shape.elements();
             model.calibration = FloatTensor(std::move(shape), even(count, 1, random));
             return model;
-          },
-          {Ring::k32, Ring::k64}};
+          }};
 }
 
 Model read_model(const fs::path& file, const fs::path& calibration) {
@@ -150,15 +146,12 @@ Entry digits(const std::string& file) {
   return {file, [file]() -> std::optional<Model> { return read_model(kDigits / file, kDigits / "calibration.npy"); }};
 }
 
-Entry published(const std::string& name, const std::string& file, const std::string& calibration,
-                std::vector<Ring> rings = {Ring::k32, Ring::k64}) {
-  return {name,
-          [=]() -> std::optional<Model> {
+Entry published(const std::string& name, const std::string& file, const std::string& calibration) {
+  return {name, [=]() -> std::optional<Model> {
             const auto dir = test::models_dir();
             if (!dir || !fs::exists(*dir / file)) return std::nullopt;
             return read_model(*dir / file, (*dir / file).parent_path() / calibration);
-          },
-          std::move(rings)};
+          }};
 }
 
 const std::vector<Entry>& entries() {
@@ -169,8 +162,8 @@ const std::vector<Entry>& entries() {
       built("securenn-b", [] { return two_convolutions(16, 16, 100); }),
       built("securenn-c", [] { return two_convolutions(20, 50, 500); }),
       built("securenn-d", network_d),
-      published("squeezenet.pb", "squeezenet-v1.0-imagenet/squeezenet_v1.0_frozen.pb", "in_nhwc.npy", {Ring::k32}),
-      published("squeezenet.onnx", "squeezenet-v1.0-imagenet/squeezenet_v1.0.onnx", "in_nchw.npy", {Ring::k32}),
+      published("squeezenet.pb", "squeezenet-v1.0-imagenet/squeezenet_v1.0_frozen.pb", "in_nhwc.npy"),
+      published("squeezenet.onnx", "squeezenet-v1.0-imagenet/squeezenet_v1.0.onnx", "in_nchw.npy"),
       published("resnet20.onnx", "resnet20-cifar10/resnet20.onnx", "in.npy"),
       published("mnist-8.onnx", "onnx-mnist-8/model.onnx", "in.npy"),
       published("tf-encrypted-mnist.pb", "tf-encrypted-mnist/mnist_model.pb", "in_digits20.npy"),
@@ -219,7 +212,7 @@ void add_network(const Entry& entry, Costs& costs) {
     costs.absent.push_back(entry.name);
     return;
   }
-  for (Ring ring : entry.rings) {
+  for (const Ring ring : {Ring::k32, Ring::k64}) {
     try {
       const Compiled compiled = compile_for(*model, ring);
       for (std::string_view protocol : protocol_names())

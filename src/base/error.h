@@ -21,8 +21,7 @@ class UserError : public Error {
  public:
   using Error::Error;
   template <class... Args>
-  explicit UserError(fmt::format_string<Args...> format, Args&&... args)
-    requires(sizeof...(Args) > 0)
+  explicit UserError(fmt::format_string<Args...> format, Args&&... args) requires(sizeof...(Args) > 0)
       : Error(fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
@@ -31,8 +30,7 @@ class PeerError : public Error {
  public:
   using Error::Error;
   template <class... Args>
-  explicit PeerError(fmt::format_string<Args...> format, Args&&... args)
-    requires(sizeof...(Args) > 0)
+  explicit PeerError(fmt::format_string<Args...> format, Args&&... args) requires(sizeof...(Args) > 0)
       : Error(fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
@@ -53,8 +51,8 @@ class BugError : public Error {
 }  // namespace treville
 
 // CHECK(condition, "format", args...) guards our own invariants in every build; it throws BugError.
-#define CHECK(condition, ...)                                                                      \
-  do {                                                                                             \
-    if (!(condition)) [[unlikely]]                                                                 \
-      ::treville::fail_check(__FILE__, __LINE__, #condition, fmt::format("" __VA_ARGS__));        \
+#define CHECK(condition, ...)                                                              \
+  do {                                                                                     \
+    if (!(condition)) [[unlikely]]                                                         \
+      ::treville::fail_check(__FILE__, __LINE__, #condition, fmt::format("" __VA_ARGS__)); \
   } while (false)

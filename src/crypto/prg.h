@@ -19,9 +19,9 @@ namespace treville {
 class Key {
  public:
   static constexpr size_t kBytes = 16;
-  Key() = default;                                       // all zero: not a usable key until assigned
+  Key() = default;  // all zero: not a usable key until assigned
   explicit Key(std::span<const std::byte, kBytes> bytes);
-  static Key random();                                   // from the operating system
+  static Key random();  // from the operating system
   Key(const Key&) = default;
   Key& operator=(const Key&) = default;
   ~Key();

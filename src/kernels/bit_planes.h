@@ -18,8 +18,8 @@ template <class Word>
 void from_planes(const BitPlanes& in, int at, int planes, std::span<Word> values);
 
 // Word operations over whole planes (all spans of equal length). Vectorised.
-void xor_words(std::span<uint64_t> y, std::span<const uint64_t> x);                                       // y ^= x
-void and_xor_words(std::span<uint64_t> y, std::span<const uint64_t> a, std::span<const uint64_t> b);      // y ^= a & b
+void xor_words(std::span<uint64_t> y, std::span<const uint64_t> x);                                   // y ^= x
+void and_xor_words(std::span<uint64_t> y, std::span<const uint64_t> a, std::span<const uint64_t> b);  // y ^= a & b
 
 // select_mask expands one plane to values: out[e] = bit(e) ? all ones : 0.
 template <class Word>

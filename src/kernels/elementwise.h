@@ -15,7 +15,8 @@ void negate_in_place(RingTensor& y);
 // add_shifted: y += x << shift.
 void add_shifted(RingTensor& y, const RingTensor& x, Bits shift);
 void shift_left_in_place(RingTensor& y, Bits shift);
-// truncate_share: y = ((y + offset) mod 2^modulus) >> shift, logically; what section 5 of the protocol does to one share.
+// truncate_share: y = ((y + offset) mod 2^modulus) >> shift, logically; what section 5 of the protocol does to one
+// share.
 void truncate_share(RingTensor& y, uint64_t offset, Bits shift, Bits modulus);
 // reduce: y = y mod 2^modulus.
 void reduce(RingTensor& y, Bits modulus);

@@ -11,7 +11,7 @@
 namespace treville {
 
 Shared add(Shared a, const Shared& b, Bits shift_a, Bits shift_b, bool subtract);
-Shared scale(Shared x, int64_t factor);                       // * a public integer
+Shared scale(Shared x, int64_t factor);  // * a public integer
 Shared sum_pool(const Shared& x, const PoolGeometry& pool);
 // average_counts multiplies each window's sum by round(2^bits / elements of the window that are not padding).
 Shared average_counts(Shared x, const PoolGeometry& pool, Bits bits);

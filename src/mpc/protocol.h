@@ -60,8 +60,8 @@ class Protocol {
   virtual Shared leaky_relu(Shared x, Bits truncate, Bits k, int64_t slope, Bits slope_bits) = 0;
   // max_pool: additive, modulus k + 1; needs truncate + k + 1 <= x.modulus.
   virtual Shared max_pool(Shared x, const PoolGeometry& pool, Bits truncate, Bits k) = 0;
-  // arg_max over the last axis of [rows, columns]: indices [rows], additive, modulus = bits for columns - 1 (at least 1).
-  // Needs truncate + k + 1 <= x.modulus. Ties give the lower index.
+  // arg_max over the last axis of [rows, columns]: indices [rows], additive, modulus = bits for columns - 1 (at least
+  // 1). Needs truncate + k + 1 <= x.modulus. Ties give the lower index.
   virtual Shared arg_max(Shared x, Bits truncate, Bits k) = 0;
   // rescale: the truncated value itself; needs |truncated| < 2^(k-2).
   virtual Shared rescale(Shared x, Bits truncate, Bits k) = 0;

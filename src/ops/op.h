@@ -48,9 +48,7 @@ struct RangeContext {
   const Graph& graph;
   const Node& node;
   std::vector<Interval> inputs;  // constants have their exact range
-  const Constant* constant(int input) const {
-    return graph.constant(node.inputs[static_cast<size_t>(input)]);
-  }
+  const Constant* constant(int input) const { return graph.constant(node.inputs[static_cast<size_t>(input)]); }
 };
 
 // LowerContext is how an operation becomes steps; compile/lower.cc implements it. Operands are slots already lowered.

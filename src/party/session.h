@@ -26,7 +26,7 @@ struct SessionKeys {
 // PeerInfo is what the handshake established about another party; for reports.
 struct PeerInfo {
   PartyId party;
-  std::string name;         // subject of its certificate
+  std::string name;  // subject of its certificate
   std::string address;
   std::string tls_version;  // "TLSv1.3"; "memory" for LocalNetwork
   std::string cipher;

@@ -13,24 +13,39 @@ Overload(Fs...) -> Overload<Fs...>;  // which clang before 17 does not find by i
 }  // namespace
 
 Shape input_shape(const LinearMap& map) {
-  return std::visit(Overload{[](const ConvGeometry& g) { return Shape{g.batch, g.in_h, g.in_w, g.in_c}; },
-                             [](const MatmulGeometry& g) { return Shape{g.rows, g.inner}; },
-                             [](const ChannelGeometry& g) { return Shape{g.outer, g.channels}; }},
+  return std::visit(Overload{[](const ConvGeometry& g) {
+                               return Shape{g.batch, g.in_h, g.in_w, g.in_c};
+                             },
+                             [](const MatmulGeometry& g) {
+                               return Shape{g.rows, g.inner};
+                             },
+                             [](const ChannelGeometry& g) {
+                               return Shape{g.outer, g.channels};
+                             }},
                     map);
 }
 
 Shape weight_shape(const LinearMap& map) {
-  return std::visit(
-      Overload{[](const ConvGeometry& g) { return Shape{g.kernel_h, g.kernel_w, g.in_c / g.groups, g.out_c}; },
-               [](const MatmulGeometry& g) { return Shape{g.inner, g.cols}; },
-               [](const ChannelGeometry& g) { return Shape{g.channels}; }},
-      map);
+  return std::visit(Overload{[](const ConvGeometry& g) {
+                               return Shape{g.kernel_h, g.kernel_w, g.in_c / g.groups, g.out_c};
+                             },
+                             [](const MatmulGeometry& g) {
+                               return Shape{g.inner, g.cols};
+                             },
+                             [](const ChannelGeometry& g) { return Shape{g.channels}; }},
+                    map);
 }
 
 Shape output_shape(const LinearMap& map) {
-  return std::visit(Overload{[](const ConvGeometry& g) { return Shape{g.batch, g.out_h, g.out_w, g.out_c}; },
-                             [](const MatmulGeometry& g) { return Shape{g.rows, g.cols}; },
-                             [](const ChannelGeometry& g) { return Shape{g.outer, g.channels}; }},
+  return std::visit(Overload{[](const ConvGeometry& g) {
+                               return Shape{g.batch, g.out_h, g.out_w, g.out_c};
+                             },
+                             [](const MatmulGeometry& g) {
+                               return Shape{g.rows, g.cols};
+                             },
+                             [](const ChannelGeometry& g) {
+                               return Shape{g.outer, g.channels};
+                             }},
                     map);
 }
 

@@ -48,8 +48,20 @@ TEST(BitPlanes, PlanesAreWholeWords) {
 }
 
 TEST(LinearMap, CountsMultiplyAccumulates) {
-  ConvGeometry conv{.batch = 1, .in_h = 8, .in_w = 8, .in_c = 4, .out_h = 4, .out_w = 4, .out_c = 6, .kernel_h = 3,
-                    .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_top = 1, .pad_left = 1, .groups = 2};
+  ConvGeometry conv{.batch = 1,
+                    .in_h = 8,
+                    .in_w = 8,
+                    .in_c = 4,
+                    .out_h = 4,
+                    .out_w = 4,
+                    .out_c = 6,
+                    .kernel_h = 3,
+                    .kernel_w = 3,
+                    .stride_h = 2,
+                    .stride_w = 2,
+                    .pad_top = 1,
+                    .pad_left = 1,
+                    .groups = 2};
   EXPECT_EQ(macs(conv), 4 * 4 * 6 * 9 * 2);
   EXPECT_EQ(weight_shape(conv), (Shape{3, 3, 2, 6}));
 }

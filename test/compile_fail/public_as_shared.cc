@@ -3,6 +3,4 @@
 
 using namespace treville;
 
-std::optional<Public> open_twice(Protocol& pass, const Public& opened) {
-  return pass.reveal(opened, PartyId::kDealer);
-}
+std::optional<Public> open_twice(Protocol& pass, const Public& opened) { return pass.reveal(opened, PartyId::kDealer); }

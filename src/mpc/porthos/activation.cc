@@ -14,8 +14,12 @@ int full_rows(const Activation& a) { return a.kind == Activation::Kind::kClip ? 
 constexpr int kNarrowRows = 2;  // rt, delta rt
 
 Comparison comparison_of(const Activation& a, Ring ring) {
-  return {.ring = ring, .k = a.k, .bounds = a.kind == Activation::Kind::kClip ? 2 : 1,
-          .constant_planes = kNarrowRows * (bits_of(ring) - a.k).value(), .constant_words = full_rows(a), .round = 0,
+  return {.ring = ring,
+          .k = a.k,
+          .bounds = a.kind == Activation::Kind::kClip ? 2 : 1,
+          .constant_planes = kNarrowRows * (bits_of(ring) - a.k).value(),
+          .constant_words = full_rows(a),
+          .round = 0,
           .plan = BorrowPlan::make(a.k.value() - 1)};
 }
 

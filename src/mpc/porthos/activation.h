@@ -12,8 +12,8 @@ struct Activation {
   enum class Kind : uint8_t { kRelu, kClip, kLeaky };
   Kind kind = Kind::kRelu;
   Bits k;
-  uint64_t upper = 0;      // clip: min(max(y, 0), upper)
-  int64_t slope = 0;       // leaky: y >= 0 ? y << slope_bits : slope * y
+  uint64_t upper = 0;  // clip: min(max(y, 0), upper)
+  int64_t slope = 0;   // leaky: y >= 0 ? y << slope_bits : slope * y
   Bits slope_bits{};
 };
 

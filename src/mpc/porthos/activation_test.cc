@@ -57,8 +57,8 @@ void run(Held& held, const Case& c, const std::vector<int64_t>& values, const Op
 
 void expect(const Case& c, size_t count, const Operation& operation, const std::function<int64_t(int64_t)>& meaning) {
   const uint64_t seed = std::random_device{}();
-  SCOPED_TRACE(fmt::format("ring {}, truncate {}, k {}, {} elements, seed {}", bits_of(c.ring), c.truncate, c.k, count,
-                           seed));
+  SCOPED_TRACE(
+      fmt::format("ring {}, truncate {}, k {}, {} elements, seed {}", bits_of(c.ring), c.truncate, c.k, count, seed));
   std::mt19937_64 random(seed);
   const std::vector<int64_t> values = inputs(c, count, random);
   Held held;
@@ -72,28 +72,42 @@ void expect(const Case& c, size_t count, const Operation& operation, const std::
     const int64_t floor = values[i] >> c.truncate;
     const bool exact = values[i] == floor * (int64_t{1} << c.truncate);
     ASSERT_TRUE(truncated[i] == floor || (!exact && truncated[i] == floor + 1)) << values[i];
-    const int64_t wanted = Held::extended(Held::reduced(static_cast<uint64_t>(meaning(truncated[i])),
-                                                        bits_of(c.ring).value()), bits_of(c.ring).value());
+    const int64_t wanted = Held::extended(
+        Held::reduced(static_cast<uint64_t>(meaning(truncated[i])), bits_of(c.ring).value()), bits_of(c.ring).value());
     ASSERT_EQ(result[i], wanted) << "element " << i << ", truncated value " << truncated[i];
   }
 }
 
-const std::vector<Case> kCases = {{Ring::k32, 12, 20}, {Ring::k32, 0, 20},  {Ring::k32, 8, 24}, {Ring::k32, 0, 32},
+const std::vector<Case> kCases = {{Ring::k32, 12, 20}, {Ring::k32, 0, 20},  {Ring::k32, 8, 24},  {Ring::k32, 0, 32},
                                   {Ring::k32, 30, 2},  {Ring::k32, 3, 5},   {Ring::k64, 20, 40}, {Ring::k64, 2, 62},
                                   {Ring::k64, 12, 21}, {Ring::k64, 12, 22}, {Ring::k64, 0, 3}};
 
 TEST(PorthosRelu, IsExactOnEveryEdgeOfEveryRing) {
   for (const Case& c : kCases) {
-    expect(c, 1000, [&](Protocol& p, Shared x) { return p.relu(std::move(x), Bits(c.truncate), Bits(c.k)); },
-           [](int64_t y) { return std::max<int64_t>(y, 0); });
+    expect(
+        c, 1000, [&](Protocol& p, Shared x) { return p.relu(std::move(x), Bits(c.truncate), Bits(c.k)); },
+        [](int64_t y) { return std::max<int64_t>(y, 0); });
   }
 }
 
 TEST(PorthosRelu, IsExactAtEveryTailOfABlock) {
   const Case c{Ring::k32, 12, 20};
   for (const size_t count : {1, 63, 64, 65, 511, 513, 65536 + 65}) {
-    expect(c, count, [&](Protocol& p, Shared x) { return p.relu(std::move(x), Bits(c.truncate), Bits(c.k)); },
-           [](int64_t y) { return std::max<int64_t>(y, 0); });
+    expect(
+        c, count, [&](Protocol& p, Shared x) { return p.relu(std::move(x), Bits(c.truncate), Bits(c.k)); },
+        [](int64_t y) { return std::max<int64_t>(y, 0); });
+  }
+}
+
+TEST(PorthosRelu, IsExactOverSeveralBlocksForEveryNumberOfStages) {
+  // From 22 bits on a borrow takes two levels: the parties' last messages then come in another order.
+  for (const Case& c : {Case{Ring::k32, 12, 3}, Case{Ring::k32, 10, 22}, Case{Ring::k64, 20, 40}}) {
+    expect(
+        c, 2 * 65536 + 7, [&](Protocol& p, Shared x) { return p.relu(std::move(x), Bits(c.truncate), Bits(c.k)); },
+        [](int64_t y) { return std::max<int64_t>(y, 0); });
+    expect(
+        c, 65536 + 7, [&](Protocol& p, Shared x) { return p.clip(std::move(x), Bits(c.truncate), Bits(c.k), 1); },
+        [](int64_t y) { return std::clamp<int64_t>(y, 0, 1); });
   }
 }
 
@@ -103,20 +117,24 @@ TEST(PorthosClip, IsExactOnEveryEdgeOfEveryRing) {
     // The difference to the bound must fit as well, so values use one bit less.
     const Case narrow{c.ring, c.truncate, c.k - 1};
     const int64_t upper = (int64_t{1} << (c.k - 3)) + 1;
-    expect(narrow, 1000,
-           [&](Protocol& p, Shared x) {
-             return p.clip(std::move(x), Bits(c.truncate), Bits(c.k), static_cast<uint64_t>(upper));
-           },
-           [&](int64_t y) { return std::clamp<int64_t>(y, 0, upper); });
+    expect(
+        narrow, 1000,
+        [&](Protocol& p, Shared x) {
+          return p.clip(std::move(x), Bits(c.truncate), Bits(c.k), static_cast<uint64_t>(upper));
+        },
+        [&](int64_t y) { return std::clamp<int64_t>(y, 0, upper); });
   }
 }
 
 TEST(PorthosLeakyRelu, IsExactOnEveryEdgeOfEveryRing) {
   for (const Case& c : kCases) {
     for (const int64_t slope : {0, 3, -5}) {
-      expect(c, 700,
-             [&](Protocol& p, Shared x) { return p.leaky_relu(std::move(x), Bits(c.truncate), Bits(c.k), slope, Bits(4)); },
-             [&](int64_t y) { return y >= 0 ? static_cast<int64_t>(static_cast<uint64_t>(y) << 4) : slope * y; });
+      expect(
+          c, 700,
+          [&](Protocol& p, Shared x) {
+            return p.leaky_relu(std::move(x), Bits(c.truncate), Bits(c.k), slope, Bits(4));
+          },
+          [&](int64_t y) { return y >= 0 ? static_cast<int64_t>(static_cast<uint64_t>(y) << 4) : slope * y; });
     }
   }
 }
@@ -126,8 +144,9 @@ TEST(PorthosRescale, IsExactOnEveryEdgeOfEveryRing) {
     if (c.k < 3) continue;
     const Case narrow{c.ring, c.truncate, c.k - 1};
     for (const size_t count : {1, 65, 1000, 65536 + 1}) {
-      expect(narrow, count, [&](Protocol& p, Shared x) { return p.rescale(std::move(x), Bits(c.truncate), Bits(c.k)); },
-             [](int64_t y) { return y; });
+      expect(
+          narrow, count, [&](Protocol& p, Shared x) { return p.rescale(std::move(x), Bits(c.truncate), Bits(c.k)); },
+          [](int64_t y) { return y; });
     }
   }
 }

@@ -87,7 +87,7 @@ void visit_products(GroupProducts<V>& products, int group, bool with_eq, F&& f) 
 
 // Where the masks and results of a group lie in its stage: lt of node n at plane n, eq at nodes + n - 1.
 struct Group {
-  int first;    // node
+  int first;  // node
   int size;
   int nodes;    // of the stage
   int product;  // its first product

@@ -54,7 +54,8 @@ struct Planes {
   int at = 0;
 };
 
-// deal_borrow XORs the bits that the dealer shares into `dealt` (plan.dealt() planes, which hold the other half before).
+// deal_borrow XORs the bits that the dealer shares into `dealt` (plan.dealt() planes, which hold the other half
+// before).
 //   r      plan.bits() planes
 //   masks  plan.node_masks() planes: the masks themselves
 void deal_borrow(const BorrowPlan& plan, ConstPlanes r, ConstPlanes masks, Planes dealt);

@@ -78,8 +78,7 @@ std::optional<RingTensor> input_online(Pass& pass, PartyId owner, const RingTens
                                        const Shape& shape) {
   if (pass.self() == owner) {
     CHECK(value != nullptr && value->elements() == shape.elements() && value->ring() == ring,
-          "party {} owns an input of {}, {} bits, and gives none of that kind", owner, to_string(shape),
-          bits_of(ring));
+          "party {} owns an input of {}, {} bits, and gives none of that kind", owner, to_string(shape), bits_of(ring));
   }
   if (pass.self() == kE && owner == kE) return value->clone().reshaped(shape);
   if (owner == kE || pass.self() == kH) return std::nullopt;
@@ -90,8 +89,7 @@ std::optional<RingTensor> input_online(Pass& pass, PartyId owner, const RingTens
   }
   RingTensor masked = RingTensor::make(ring, shape, pass.is_dry());
   for (const Block& block : blocks) {
-    set_block(masked, block,
-              pass.receive_residues(kD, Phase::kOnline, Message::kInput, 0, block, ring, bits_of(ring)));
+    set_block(masked, block, pass.receive_residues(kD, Phase::kOnline, Message::kInput, 0, block, ring, bits_of(ring)));
   }
   return masked;
 }

@@ -1,5 +1,7 @@
 #include "mpc/porthos/comparison.h"
 
+#include <algorithm>
+
 #include "kernels/bit_planes.h"
 #include "kernels/elementwise.h"
 
@@ -54,9 +56,15 @@ void OpenComparison::run(const RingTensor* share, const RingTensor* payload,
     for (State& state : states_) open(state, *share, payload);
     sent = 1;
   }
+  const auto complete = [&](State& state) {
+    finish(state);
+    done(state);
+    state = State{.block = state.block};
+  };
   while (received < stages) {
     const int next = std::min(sent + 1, stages);
     const int reply = std::min(next + 1, stages);
+    const bool sends = sent < stages;
     for (State& state : states_) {
       if (!is_evaluator_ && received == 0) {
         start(state);
@@ -64,16 +72,14 @@ void OpenComparison::run(const RingTensor* share, const RingTensor* payload,
       } else {
         receive(state, received, next, message);
       }
-      if (sent < stages) {
+      if (sends) {
         if (reply > next) compute(state, next);
         send(state, sent, reply, message + (is_evaluator_ ? 1 : 0));
       }
-      if (next == stages) {
-        finish(state);
-        done(state);
-        state = State{.block = state.block};
-      }
+      if (next == stages && !sends) complete(state);
     }
+    // The other side takes the last shares of all blocks before what `done` sends.
+    if (next == stages && sends) std::ranges::for_each(states_, complete);
     received = next;
     sent = std::max(sent, reply);
     ++message;
@@ -96,8 +102,7 @@ void OpenComparison::start(State& state) {
           c.ring, shape, pass_.receive(kD, Phase::kOffline, Message::kDealtWords, c.round, block.index, bytes));
     }
   }
-  state.node_masks =
-      pass_.planes(is_evaluator_ ? Purpose::kNodeMaskE : Purpose::kNodeMaskH, c.round, block, masks);
+  state.node_masks = pass_.planes(is_evaluator_ ? Purpose::kNodeMaskE : Purpose::kNodeMaskH, c.round, block, masks);
   state.borrow_mask =
       pass_.planes(is_evaluator_ ? Purpose::kBorrowMaskE : Purpose::kBorrowMaskH, c.round, block, c.bounds);
   state.own = BitPlanes(block.count, c.stage_at(c.plan.stages()), pass_.is_dry());
@@ -134,8 +139,8 @@ void OpenComparison::open(State& state, const RingTensor& share, const RingTenso
 
 void OpenComparison::receive_opening(State& state) {
   const Comparison& c = comparison_;
-  state.opened = pass_.receive_planes(kE, Phase::kOnline, Message::kShares, c.round, state.block,
-                                      c.opened() + c.stage_at(1));
+  state.opened =
+      pass_.receive_planes(kE, Phase::kOnline, Message::kShares, c.round, state.block, c.opened() + c.stage_at(1));
   compute(state, 0);
   open_stages(state, 0, 1, state.opened, c.opened());
 }

@@ -20,12 +20,12 @@ namespace treville::porthos {
 struct Comparison {
   Ring ring = Ring::k32;
   Bits k;
-  int bounds = 1;          // 2 for a clip
-  Bits payload{};          // width of a second value opened with y', 0 for none
-  int constant_planes = 0; // the caller's constants: planes after the bits of the borrow,
-  int constant_words = 0;  // and words of the ring
+  int bounds = 1;           // 2 for a clip
+  Bits payload{};           // width of a second value opened with y', 0 for none
+  int constant_planes = 0;  // the caller's constants: planes after the bits of the borrow,
+  int constant_words = 0;   // and words of the ring
   int round = 0;
-  BorrowPlan plan;         // BorrowPlan::make(k - 1)
+  BorrowPlan plan;  // BorrowPlan::make(k - 1)
 
   int opened() const { return k.value() + payload.value(); }
   int dealt() const { return bounds * plan.dealt(); }
@@ -52,10 +52,10 @@ class OpenComparison {
   struct State {
     Block block{};
     BitPlanes opened{};
-    BitPlanes dealt{};         // this party's half; at H followed by its constants,
-    RingTensor constants{};    // and those of full width, [constant_words, block] (H)
-    BitPlanes node_masks{};    // this party's half, bound by bound
-    BitPlanes borrow_mask{};   // the same, one plane for each bound
+    BitPlanes dealt{};           // this party's half; at H followed by its constants,
+    RingTensor constants{};      // and those of full width, [constant_words, block] (H)
+    BitPlanes node_masks{};      // this party's half, bound by bound
+    BitPlanes borrow_mask{};     // the same, one plane for each bound
     BitPlanes own{}, results{};  // shares of all stages, and what was opened
     BitPlanes e{};
   };

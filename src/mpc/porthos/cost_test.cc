@@ -56,9 +56,8 @@ TEST(PorthosCost, RoundsPlanesToWholeWordsInEachBlock) {
   const int64_t tail = 1;
   const int64_t n = kBlockElements + tail;
   auto planes = [&](int64_t count) { return count * (kBlockElements / 8 + 8); };
-  EXPECT_EQ(cost(Ring::k32, {n}, relu(12, 20)),
-            (Bytes{0, planes(93 + 24) + 12 * n + 4 * kHeader, 0, planes(30) + 4 * kHeader,
-                   planes(10) + 4 * n + 4 * kHeader}));
+  EXPECT_EQ(cost(Ring::k32, {n}, relu(12, 20)), (Bytes{0, planes(93 + 24) + 12 * n + 4 * kHeader, 0,
+                                                       planes(30) + 4 * kHeader, planes(10) + 4 * n + 4 * kHeader}));
 }
 
 TEST(PorthosCost, OfARescaleIs45BitsWith13Online) {
@@ -78,10 +77,10 @@ TEST(PorthosCost, OfAMaximumStaysInTheResidueRing) {
   constexpr int64_t n = kBlockElements;
   const PoolGeometry pool{.batch = 1, .in_h = 2, .in_w = 1, .channels = n, .kernel_h = 2, .kernel_w = 1};
   // K = 21: a borrow of 20 bits (5 chunks of 4), three constants of 21 bits, 21 bits to close.
-  EXPECT_EQ(cost(Ring::k32, {1, 2, 1, n},
-                 [&](Protocol& p, Shared x) { p.max_pool(std::move(x), pool, Bits(11), Bits(20)); }),
-            (Bytes{0, (75 + 26 + 63) * n / 8 + kHeader, 0, (21 + 9 + 1) * n / 8 + 2 * kHeader,
-                   (10 + 21) * n / 8 + 2 * kHeader}));
+  EXPECT_EQ(
+      cost(Ring::k32, {1, 2, 1, n}, [&](Protocol& p, Shared x) { p.max_pool(std::move(x), pool, Bits(11), Bits(20)); }),
+      (Bytes{0, (75 + 26 + 63) * n / 8 + kHeader, 0, (21 + 9 + 1) * n / 8 + 2 * kHeader,
+             (10 + 21) * n / 8 + 2 * kHeader}));
 }
 
 TEST(PorthosCost, OfAWideReluIsTwoLevelsInTheSameTwoRoundTrips) {
@@ -89,8 +88,8 @@ TEST(PorthosCost, OfAWideReluIsTwoLevelsInTheSameTwoRoundTrips) {
   const BorrowPlan plan = BorrowPlan::make(39);
   const int64_t shares = plan.stage_at(plan.stages());
   EXPECT_EQ(cost(Ring::k64, {n}, relu(24, 40)),
-            (Bytes{0, (plan.dealt() + 2 * 24 + 3 * 64) * n / 8 + 2 * kHeader, 0,
-                   (40 + shares) * n / 8 + 2 * kHeader, (shares + 64) * n / 8 + 3 * kHeader}));
+            (Bytes{0, (plan.dealt() + 2 * 24 + 3 * 64) * n / 8 + 2 * kHeader, 0, (40 + shares) * n / 8 + 2 * kHeader,
+                   (shares + 64) * n / 8 + 3 * kHeader}));
 }
 
 // Everything walks every operation once, over tensors of several blocks and of odd sizes.
@@ -146,10 +145,29 @@ class Everything {
   }
 
   const Shape shape{1, 91, 90, 3}, result{1, 91, 90, 10};
-  const PoolGeometry pool{.batch = 1, .in_h = 91, .in_w = 90, .channels = 10, .out_h = 46, .out_w = 45, .kernel_h = 3,
-                          .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_top = 1, .pad_left = 1};
-  const ConvGeometry conv{.batch = 1, .in_h = 91, .in_w = 90, .in_c = 3, .out_h = 91, .out_w = 90, .out_c = 10,
-                          .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1};
+  const PoolGeometry pool{.batch = 1,
+                          .in_h = 91,
+                          .in_w = 90,
+                          .channels = 10,
+                          .out_h = 46,
+                          .out_w = 45,
+                          .kernel_h = 3,
+                          .kernel_w = 3,
+                          .stride_h = 2,
+                          .stride_w = 2,
+                          .pad_top = 1,
+                          .pad_left = 1};
+  const ConvGeometry conv{.batch = 1,
+                          .in_h = 91,
+                          .in_w = 90,
+                          .in_c = 3,
+                          .out_h = 91,
+                          .out_w = 90,
+                          .out_c = 10,
+                          .kernel_h = 3,
+                          .kernel_w = 3,
+                          .pad_top = 1,
+                          .pad_left = 1};
   const std::vector<WeightSpec> specs = {{conv, Ring::k32}, {conv, Ring::k32}};
   std::vector<RingTensor> weights;
   std::vector<const RingTensor*> pointers;
@@ -339,8 +357,7 @@ TEST(PorthosRuns, WithTheSameSeedHaveTheSameTranscript) {
   auto transcripts = [&] {
     auto sessions = make_local_sessions({.seed = 6, .network = {.keep_transcript = true}});
     const RingTensor x = constant(everything.shape, -3);
-    run_passes(sessions, everything.specs, everything.pointers,
-               [&](const Cell& cell) { everything.walk(cell, 0, x); });
+    run_passes(sessions, everything.specs, everything.pointers, [&](const Cell& cell) { everything.walk(cell, 0, x); });
     std::vector<Digest> digests;
     for (const PartyId from : kAllParties) {
       for (const PartyId to : kAllParties) {

@@ -14,10 +14,31 @@ RingTensor random_tensor(Ring ring, const Shape& shape, int bits, std::mt19937_6
   return tensor_of(ring, shape, random_values(shape.elements(), bits, random));
 }
 
-const ConvGeometry kConv{.batch = 2, .in_h = 7, .in_w = 6, .in_c = 4, .out_h = 4, .out_w = 3, .out_c = 5,
-                         .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_top = 1, .pad_left = 1};
-const ConvGeometry kDepthwise{.batch = 1, .in_h = 5, .in_w = 5, .in_c = 6, .out_h = 5, .out_w = 5, .out_c = 6,
-                              .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .groups = 6};
+const ConvGeometry kConv{.batch = 2,
+                         .in_h = 7,
+                         .in_w = 6,
+                         .in_c = 4,
+                         .out_h = 4,
+                         .out_w = 3,
+                         .out_c = 5,
+                         .kernel_h = 3,
+                         .kernel_w = 3,
+                         .stride_h = 2,
+                         .stride_w = 2,
+                         .pad_top = 1,
+                         .pad_left = 1};
+const ConvGeometry kDepthwise{.batch = 1,
+                              .in_h = 5,
+                              .in_w = 5,
+                              .in_c = 6,
+                              .out_h = 5,
+                              .out_w = 5,
+                              .out_c = 6,
+                              .kernel_h = 3,
+                              .kernel_w = 3,
+                              .pad_top = 1,
+                              .pad_left = 1,
+                              .groups = 6};
 const MatmulGeometry kMatmul{.rows = 3, .inner = 50, .cols = 70};
 const ChannelGeometry kChannel{.outer = 9, .channels = 11};
 
@@ -126,25 +147,25 @@ TEST(PorthosLinear, FollowsReluAndRescaleAndLocalSteps) {
   const RingTensor constant = random_tensor(Ring::k32, {10}, 8, random);
   auto sessions = make_local_sessions({.seed = seed});
   Held held;
-  run_passes(sessions, {{first, Ring::k32}, {second, Ring::k32}, {second, Ring::k32}}, {&w0, &w1, &w2},
-             [&](const Cell& cell) {
-    Protocol& p = cell.protocol;
-    const Shared input = p.input(PartyId::kDealer, &x, Ring::k32, {4, 30});
-    p.begin_step(StepId{1}, "linear");
-    const SharedTerm a{&input, &p.weight(0)};
-    Shared hidden = p.linear({&a, 1}, nullptr, {4, 40}, Bits(32));
-    held.keep(cell, "hidden", hidden);
-    p.begin_step(StepId{2}, "rescale");
-    const Shared plain = p.rescale(hidden.clone(), Bits(8), Bits(20));
-    held.keep(cell, "plain", plain);
-    p.begin_step(StepId{3}, "relu");
-    const Shared active = p.relu(std::move(hidden), Bits(8), Bits(20));
-    held.keep(cell, "active", active);
-    p.begin_step(StepId{4}, "linear");
-    const std::array<SharedTerm, 2> terms = {SharedTerm{&active, &p.weight(1)}, SharedTerm{&plain, &p.weight(2)}};
-    Shared sum = p.linear(terms, nullptr, {4, 10}, Bits(32));
-    held.keep(cell, "sum", p.add_constant(std::move(sum), cell.party == kE ? &constant : nullptr));
-  });
+  run_passes(
+      sessions, {{first, Ring::k32}, {second, Ring::k32}, {second, Ring::k32}}, {&w0, &w1, &w2}, [&](const Cell& cell) {
+        Protocol& p = cell.protocol;
+        const Shared input = p.input(PartyId::kDealer, &x, Ring::k32, {4, 30});
+        p.begin_step(StepId{1}, "linear");
+        const SharedTerm a{&input, &p.weight(0)};
+        Shared hidden = p.linear({&a, 1}, nullptr, {4, 40}, Bits(32));
+        held.keep(cell, "hidden", hidden);
+        p.begin_step(StepId{2}, "rescale");
+        const Shared plain = p.rescale(hidden.clone(), Bits(8), Bits(20));
+        held.keep(cell, "plain", plain);
+        p.begin_step(StepId{3}, "relu");
+        const Shared active = p.relu(std::move(hidden), Bits(8), Bits(20));
+        held.keep(cell, "active", active);
+        p.begin_step(StepId{4}, "linear");
+        const std::array<SharedTerm, 2> terms = {SharedTerm{&active, &p.weight(1)}, SharedTerm{&plain, &p.weight(2)}};
+        Shared sum = p.linear(terms, nullptr, {4, 10}, Bits(32));
+        held.keep(cell, "sum", p.add_constant(std::move(sum), cell.party == kE ? &constant : nullptr));
+      });
   const auto hidden = held.signed_value("hidden"), truncated = held.truncated("hidden", 8);
   const auto plain = held.signed_value("plain"), active = held.signed_value("active");
   const RingTensor product = apply_reference(first, w0, x);

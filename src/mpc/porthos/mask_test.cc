@@ -55,9 +55,7 @@ std::vector<Mask> masks() {
 }
 
 // The keys a party does not know protect it from nothing else: E knows k_DE and k_W, H knows k_DH.
-bool knows(PartyId party, Purpose purpose) {
-  return (key_of(purpose) == KeyName::kDealerHelper) == (party == kH);
-}
+bool knows(PartyId party, Purpose purpose) { return (key_of(purpose) == KeyName::kDealerHelper) == (party == kH); }
 
 bool is_balanced(uint64_t ones, uint64_t bits) {
   const double half = static_cast<double>(bits) / 2;
@@ -141,9 +139,9 @@ void walk(const Cell& cell, uint32_t inference, int64_t value, Held& results) {
   keep("rescale", p.rescale(owner.clone(), Bits(4), Bits(20)));
   const PoolGeometry pool{.batch = 1, .in_h = 4, .in_w = 1, .channels = kElements, .kernel_h = 4, .kernel_w = 1};
   keep("max pool", p.max_pool(candidates.clone(), pool, Bits(4), Bits(20)));
-  const Shared table(candidates.form(), Ring::k32, Bits(32), {kElements, 4},
-                     candidates.has_plane() ? std::optional(candidates.plane().clone().reshaped({kElements, 4}))
-                                            : std::nullopt);
+  const Shared table(
+      candidates.form(), Ring::k32, Bits(32), {kElements, 4},
+      candidates.has_plane() ? std::optional(candidates.plane().clone().reshaped({kElements, 4})) : std::nullopt);
   keep("arg max", p.arg_max(table.clone(), Bits(4), Bits(20)));
   p.reveal(sum, kH);
   next();
@@ -192,8 +190,8 @@ std::array<View, 2> watch(PartyId party, int64_t value, const std::set<Purpose>&
   std::array<View, 2> views;
   for (const Recorded& r : recording.messages()) {
     if (r.is_sent || r.payload.empty()) continue;  // "ready" carries nothing
-    views[r.tag.inference][fmt::format("{} from {}, step {} part {}", name_of(r.phase), r.peer, r.tag.step,
-                                       r.tag.part)] = r.payload;
+    views[r.tag.inference]
+         [fmt::format("{} from {}, step {} part {}", name_of(r.phase), r.peer, r.tag.step, r.tag.part)] = r.payload;
   }
   add_opened(recording.messages(), views);
   for (const uint32_t inference : {0, 1}) {

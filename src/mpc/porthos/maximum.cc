@@ -30,7 +30,11 @@ struct Selection {
     return planes;
   }
   Comparison comparison(int round) const {
-    return {.ring = ring, .k = residue, .payload = payload, .constant_planes = constant_planes(), .round = round,
+    return {.ring = ring,
+            .k = residue,
+            .payload = payload,
+            .constant_planes = constant_planes(),
+            .round = round,
             .plan = BorrowPlan::make(residue.value() - 1)};
   }
 };
@@ -57,8 +61,8 @@ void deal_block(Pass& pass, const Selection& selection, int round, const Block& 
   const bool with_payload = selection.payload.value() > 0;
   const Ring ring = selection.ring;
   const RingTensor r = open_dealer(pass, Purpose::kOpening, round, block, difference.value);
-  const RingTensor r2 = with_payload ? open_dealer(pass, Purpose::kPayloadOpening, round, block, difference.payload)
-                                     : RingTensor();
+  const RingTensor r2 =
+      with_payload ? open_dealer(pass, Purpose::kPayloadOpening, round, block, difference.payload) : RingTensor();
   BitPlanes r_planes(block.count, selection.residue.value(), pass.is_dry());
   BitPlanes bits(block.count, comparison.dealt() + comparison.constant_planes, pass.is_dry());
   if (!pass.is_dry()) {
@@ -123,9 +127,8 @@ Candidates close_block(Pass& pass, const Selection& selection, const OpenCompari
   const bool with_payload = selection.payload.value() > 0;
   const Ring ring = selection.ring;
   const int64_t n = state.block.count;
-  const RingTensor constants = evaluator
-                                   ? pass.words(Purpose::kConstants, round, state.block, ring, selection.rows())
-                                   : dealt_rows(pass, selection, state);
+  const RingTensor constants = evaluator ? pass.words(Purpose::kConstants, round, state.block, ring, selection.rows())
+                                         : dealt_rows(pass, selection, state);
   const RingTensor e = expanded(state.e, 0, ring);
   Candidates result;
   result.value = unpacked(state.opened, 0, selection.residue.value(), ring);
@@ -137,8 +140,8 @@ Candidates close_block(Pass& pass, const Selection& selection, const OpenCompari
     using Word = decltype(zero);
     const Word* row = constants.as<Word>().data();
     const Word* mask = e.as<Word>().data();
-    choose<Word>(evaluator, n, Word{1} << (selection.residue.value() - 1), mask, row, row + kB * n,
-                 row + kDeltaB * n, result.value.as<Word>().data());
+    choose<Word>(evaluator, n, Word{1} << (selection.residue.value() - 1), mask, row, row + kB * n, row + kDeltaB * n,
+                 result.value.as<Word>().data());
     if (!with_payload) return;
     choose<Word>(evaluator, n, Word{0}, mask, row, row + kPayloadB * n, row + kPayloadDeltaB * n,
                  result.payload.as<Word>().data());
@@ -175,8 +178,7 @@ Candidates select_evaluator(Pass& pass, const Selection& selection, int round, C
                  });
   for (const Block& block : blocks_of(elements)) {
     auto close = [&](RingTensor& sum, Message message, Bits modulus) {
-      add_block(sum, block,
-                pass.receive_residues(kH, Phase::kOnline, message, round, block, selection.ring, modulus));
+      add_block(sum, block, pass.receive_residues(kH, Phase::kOnline, message, round, block, selection.ring, modulus));
     };
     close(difference.value, Message::kClose, selection.residue);
     if (with_payload) close(difference.payload, Message::kPayloadClose, selection.payload);

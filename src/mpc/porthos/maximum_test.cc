@@ -28,8 +28,8 @@ std::vector<int64_t> few_values(int64_t count, const Widths& w, std::mt19937_64&
 
 void expect_pool(const PoolGeometry& pool, const Widths& w) {
   const uint64_t seed = std::random_device{}();
-  SCOPED_TRACE(fmt::format("kernel {}x{}, k {}, ring {}, seed {}", pool.kernel_h, pool.kernel_w, w.k, bits_of(w.ring),
-                           seed));
+  SCOPED_TRACE(
+      fmt::format("kernel {}x{}, k {}, ring {}, seed {}", pool.kernel_h, pool.kernel_w, w.k, bits_of(w.ring), seed));
   std::mt19937_64 random(seed);
   const Shape shape = input_shape(pool);
   const std::vector<int64_t> values = few_values(shape.elements(), w, random);
@@ -69,28 +69,78 @@ void expect_pool(const PoolGeometry& pool, const Widths& w) {
   }
 }
 
-const PoolGeometry kOverlapping{.batch = 2, .in_h = 9, .in_w = 9, .channels = 3, .out_h = 4, .out_w = 4,
-                                .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2};
+const PoolGeometry kOverlapping{.batch = 2,
+                                .in_h = 9,
+                                .in_w = 9,
+                                .channels = 3,
+                                .out_h = 4,
+                                .out_w = 4,
+                                .kernel_h = 3,
+                                .kernel_w = 3,
+                                .stride_h = 2,
+                                .stride_w = 2};
 
 TEST(PorthosMaxPool, IsExactForEveryKindOfWindow) {
   const std::vector<PoolGeometry> pools = {
       kOverlapping,
-      {.batch = 1, .in_h = 8, .in_w = 8, .channels = 2, .out_h = 4, .out_w = 4, .kernel_h = 2, .kernel_w = 2,
-       .stride_h = 2, .stride_w = 2},
+      {.batch = 1,
+       .in_h = 8,
+       .in_w = 8,
+       .channels = 2,
+       .out_h = 4,
+       .out_w = 4,
+       .kernel_h = 2,
+       .kernel_w = 2,
+       .stride_h = 2,
+       .stride_w = 2},
       // padded on all sides, stride one
-      {.batch = 1, .in_h = 5, .in_w = 6, .channels = 2, .out_h = 5, .out_w = 6, .kernel_h = 3, .kernel_w = 3,
-       .pad_top = 1, .pad_left = 1},
+      {.batch = 1,
+       .in_h = 5,
+       .in_w = 6,
+       .channels = 2,
+       .out_h = 5,
+       .out_w = 6,
+       .kernel_h = 3,
+       .kernel_w = 3,
+       .pad_top = 1,
+       .pad_left = 1},
       // not square, windows beyond the end
-      {.batch = 2, .in_h = 7, .in_w = 5, .channels = 1, .out_h = 3, .out_w = 3, .kernel_h = 5, .kernel_w = 2,
-       .stride_h = 2, .stride_w = 2, .pad_top = 1, .pad_left = 0},
+      {.batch = 2,
+       .in_h = 7,
+       .in_w = 5,
+       .channels = 1,
+       .out_h = 3,
+       .out_w = 3,
+       .kernel_h = 5,
+       .kernel_w = 2,
+       .stride_h = 2,
+       .stride_w = 2,
+       .pad_top = 1,
+       .pad_left = 0},
       // dilated
-      {.batch = 1, .in_h = 9, .in_w = 9, .channels = 2, .out_h = 5, .out_w = 5, .kernel_h = 3, .kernel_w = 3,
-       .dilation_h = 2, .dilation_w = 2},
+      {.batch = 1,
+       .in_h = 9,
+       .in_w = 9,
+       .channels = 2,
+       .out_h = 5,
+       .out_w = 5,
+       .kernel_h = 3,
+       .kernel_w = 3,
+       .dilation_h = 2,
+       .dilation_w = 2},
       // global
       {.batch = 1, .in_h = 7, .in_w = 7, .channels = 5, .kernel_h = 7, .kernel_w = 7},
       // rows and columns that no window reads
-      {.batch = 1, .in_h = 9, .in_w = 9, .channels = 2, .out_h = 3, .out_w = 3, .kernel_h = 1, .kernel_w = 2,
-       .stride_h = 4, .stride_w = 3},
+      {.batch = 1,
+       .in_h = 9,
+       .in_w = 9,
+       .channels = 2,
+       .out_h = 3,
+       .out_w = 3,
+       .kernel_h = 1,
+       .kernel_w = 2,
+       .stride_h = 4,
+       .stride_w = 3},
       // the identity
       {.batch = 1, .in_h = 3, .in_w = 3, .channels = 2, .out_h = 3, .out_w = 3}};
   for (const PoolGeometry& pool : pools) expect_pool(pool, kWidths[0]);
@@ -101,8 +151,16 @@ TEST(PorthosMaxPool, IsExactInEveryRing) {
 }
 
 TEST(PorthosMaxPool, IsExactOverSeveralBlocks) {
-  expect_pool({.batch = 1, .in_h = 60, .in_w = 60, .channels = 80, .out_h = 30, .out_w = 30, .kernel_h = 2,
-               .kernel_w = 2, .stride_h = 2, .stride_w = 2},
+  expect_pool({.batch = 1,
+               .in_h = 60,
+               .in_w = 60,
+               .channels = 80,
+               .out_h = 30,
+               .out_w = 30,
+               .kernel_h = 2,
+               .kernel_w = 2,
+               .stride_h = 2,
+               .stride_w = 2},
               kWidths[0]);
 }
 
@@ -150,8 +208,8 @@ void expect_arg_max(int64_t rows, int64_t columns, const Widths& w, bool constan
   const std::vector<uint64_t> result = held.value("y");
   for (int64_t row = 0; row < rows; ++row) {
     const auto begin = values.begin() + row * columns;
-    ASSERT_EQ(result[static_cast<size_t>(row)],
-              static_cast<uint64_t>(std::max_element(begin, begin + columns) - begin)) << "row " << row;
+    ASSERT_EQ(result[static_cast<size_t>(row)], static_cast<uint64_t>(std::max_element(begin, begin + columns) - begin))
+        << "row " << row;
   }
 }
 

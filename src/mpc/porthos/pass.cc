@@ -46,7 +46,10 @@ Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) {
 
 void Pass::begin_step(StepId step, std::string_view name) {
   step_ = index_of(step);
-  session_.network->set_step_name(phase_, fmt::format("step {} {}", step_, name));
+  const std::string text = fmt::format("step {} {}", step_, name);
+  session_.network->set_step_name(phase_, text);
+  // E has no offline walk: its online walk reads what arrives offline.
+  if (self() == kE) session_.network->set_step_name(Phase::kOffline, text);
 }
 
 Prg& Pass::prg(Purpose purpose) {

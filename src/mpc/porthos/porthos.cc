@@ -49,9 +49,9 @@ class PorthosPass final : public Protocol {
   }
 
   Shared input(PartyId owner, const RingTensor* value, Ring ring, Shape shape) override {
-    if (owner == kH) throw UserError("party 2, the helper, cannot give an input; use owner 0 (dealer) or 1 (evaluator)");
-    Plane plane = offline() ? input_offline(pass_, owner, ring, shape)
-                            : input_online(pass_, owner, value, ring, shape);
+    if (owner == kH)
+      throw UserError("party 2, the helper, cannot give an input; use owner 0 (dealer) or 1 (evaluator)");
+    Plane plane = offline() ? input_offline(pass_, owner, ring, shape) : input_online(pass_, owner, value, ring, shape);
     return Shared(SharedForm::kMasked, ring, bits_of(ring), std::move(shape), std::move(plane));
   }
 

@@ -101,7 +101,9 @@ class Held {
   }
 
   static uint64_t reduced(uint64_t value, int bits) { return bits == 64 ? value : value & ((uint64_t{1} << bits) - 1); }
-  static int64_t extended(uint64_t value, int bits) { return static_cast<int64_t>(value << (64 - bits)) >> (64 - bits); }
+  static int64_t extended(uint64_t value, int bits) {
+    return static_cast<int64_t>(value << (64 - bits)) >> (64 - bits);
+  }
   static std::vector<uint64_t> widened(const RingTensor& tensor) {
     return dispatch(tensor.ring(), [&](auto zero) {
       using Word = decltype(zero);
@@ -146,9 +148,8 @@ inline void run_passes(std::array<Session, 3>& sessions, const std::vector<Weigh
     std::vector<std::jthread> threads;
     for (size_t party = 0; party < 3; ++party) {
       threads.emplace_back([&, party] {
-        guarded(sessions[party], [&] {
-          parties[party] = set_up_porthos(sessions[party], specs, party == 1 ? &weights : nullptr);
-        });
+        guarded(sessions[party],
+                [&] { parties[party] = set_up_porthos(sessions[party], specs, party == 1 ? &weights : nullptr); });
       });
     }
   }
@@ -157,8 +158,7 @@ inline void run_passes(std::array<Session, 3>& sessions, const std::vector<Weigh
     for (size_t party = 0; party < 3; ++party) {
       for (const auto& pass : parties[party].passes) {
         threads.emplace_back([&, party] {
-          guarded(sessions[party],
-                  [&] { body({static_cast<PartyId>(party), pass->phase(), *pass}); });
+          guarded(sessions[party], [&] { body({static_cast<PartyId>(party), pass->phase(), *pass}); });
         });
       }
     }

@@ -22,16 +22,16 @@ enum class Purpose : uint8_t {
   kRescaleProduct,  // E's half of p
   kOutput,          // s: re-randomises what is revealed
   // k_DH, of dealer and helper
-  kInputMask,       // lambda of an input
-  kLinearMask,      // t: masks u
-  kNodeMaskH,       // H's half of a, b
-  kBorrowMaskH,     // H's half of gamma
-  kCloseMask,       // lambda of a result
-  kPayloadMask,     // lambda of a selected payload
-  kRescaleMask,     // lambda_k
-  kRescaleCarry,    // mu
+  kInputMask,     // lambda of an input
+  kLinearMask,    // t: masks u
+  kNodeMaskH,     // H's half of a, b
+  kBorrowMaskH,   // H's half of gamma
+  kCloseMask,     // lambda of a result
+  kPayloadMask,   // lambda of a selected payload
+  kRescaleMask,   // lambda_k
+  kRescaleCarry,  // mu
   // k_W, of dealer and evaluator
-  kWeight,          // W0
+  kWeight,  // W0
 };
 inline constexpr int kPurposes = static_cast<int>(Purpose::kWeight) + 1;
 
@@ -42,22 +42,22 @@ inline constexpr KeyName key_of(Purpose purpose) {
 }
 
 enum class Message : uint8_t {
-  kInput,          // D -> E: m
-  kLinear,         // H -> E offline: u
-  kDealtBits,      // D -> H offline: bits of the borrow, then constants of few bits
-  kDealtWords,     // D -> H offline: constants of full width
-  kShares,         // E <-> H: x^ and shares of stages; + the number of the message in its direction
+  kInput,       // D -> E: m
+  kLinear,      // H -> E offline: u
+  kDealtBits,   // D -> H offline: bits of the borrow, then constants of few bits
+  kDealtWords,  // D -> H offline: constants of full width
+  kShares,      // E <-> H: x^ and shares of stages; + the number of the message in its direction
   kSharesLast = kShares + 7,
-  kClose,          // H -> E: its share and lambda
-  kPayloadClose,   // H -> E: the same for a payload
-  kRescaleValue,   // D -> E offline: g
-  kRescaleProduct, // D -> H offline: p
-  kRescaleSign,    // E -> H: sigma
-  kRescaleCarry,   // H -> E: w + mu
-  kOutputDealer,   // D -> receiver: yD + s
-  kOutputEvaluator,// E -> receiver: yE - s
-  kWeight,         // E -> H: W1
-  kReady,          // everybody -> everybody: nothing, when the set-up is done
+  kClose,            // H -> E: its share and lambda
+  kPayloadClose,     // H -> E: the same for a payload
+  kRescaleValue,     // D -> E offline: g
+  kRescaleProduct,   // D -> H offline: p
+  kRescaleSign,      // E -> H: sigma
+  kRescaleCarry,     // H -> E: w + mu
+  kOutputDealer,     // D -> receiver: yD + s
+  kOutputEvaluator,  // E -> receiver: yE - s
+  kWeight,           // E -> H: W1
+  kReady,            // everybody -> everybody: nothing, when the set-up is done
 };
 
 // A step that repeats a sub-protocol (the levels of a maximum) numbers the repetitions as rounds.
