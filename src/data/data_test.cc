@@ -134,6 +134,40 @@ TEST(Image, RefusesWhatWouldBecomeHuge) {
   EXPECT_THROW(read_image(path, {224, 224, 3}, parse_preprocess("resize=8000,crop=center")), UserError);
 }
 
+TEST(Image, ResizesToEveryExtent) {
+  const fs::path sample = digits() / "samples/3_0.png";
+  for (int64_t side = 1; side <= 400; ++side) {
+    const FloatTensor image = read_image(sample, {side, side + 1, 1, false}, {});
+    ASSERT_EQ(image.shape, (Shape{1, side, side + 1, 1}));
+    const auto [low, high] = std::minmax_element(image.values.begin(), image.values.end());
+    ASSERT_TRUE(*low >= 0 && *high <= 255) << side;
+  }
+}
+
+TEST(Image, ShrinksFromEveryExtent) {
+  for (int side = 29; side < 1100; side += 3) {
+    const fs::path path = temporary("large.bmp");
+    // A plain 24-bit bitmap of side x 2 pixels.
+    const int row = (side * 3 + 3) / 4 * 4;
+    std::string bmp(54 + static_cast<size_t>(row) * 2, '\x80');
+    const auto put = [&](size_t at, int value, int bytes) {
+      for (int i = 0; i < bytes; ++i) bmp[at + static_cast<size_t>(i)] = static_cast<char>(value >> (8 * i));
+    };
+    bmp.replace(0, 54, std::string(54, '\0'));
+    bmp.replace(0, 2, "BM");
+    put(2, static_cast<int>(bmp.size()), 4);
+    put(10, 54, 4);
+    put(14, 40, 4);
+    put(18, side, 4);
+    put(22, 2, 4);
+    put(26, 1, 2);
+    put(28, 24, 2);
+    write(path, bmp);
+    const FloatTensor image = read_image(path, {2, 28, 3, false}, {});
+    for (float value : image.values) ASSERT_NEAR(value, 128, 2) << side;
+  }
+}
+
 TEST(Image, ExtentIsFoundInBothLayouts) {
   EXPECT_TRUE(image_extent({1, 3, 227, 227})->channels_first);
   EXPECT_FALSE(image_extent({1, 28, 28, 1})->channels_first);

@@ -109,9 +109,11 @@ Pixels load(const std::filesystem::path& path, int channels) {
 Pixels resized(const Pixels& in, int width, int height) {
   if (in.width == width && in.height == height) return in;
   Pixels out{width, height, in.channels, std::vector<uint8_t>(static_cast<size_t>(width) * height * in.channels)};
+  // The library's triangle filter stops the process at some ratios (an assertion on its weights); its default never
+  // did.
   const int done = stbir_resize_uint8_generic(in.data.data(), in.width, in.height, 0, out.data.data(), width, height, 0,
                                               in.channels, STBIR_ALPHA_CHANNEL_NONE, 0, STBIR_EDGE_CLAMP,
-                                              STBIR_FILTER_TRIANGLE, STBIR_COLORSPACE_LINEAR, nullptr);
+                                              STBIR_FILTER_DEFAULT, STBIR_COLORSPACE_LINEAR, nullptr);
   CHECK(done == 1, "resizing failed");
   return out;
 }
