@@ -49,5 +49,6 @@ Command add_plan(CLI::App& root);
 Command add_party(CLI::App& root);
 Command add_compare(CLI::App& root);
 Command add_keys(CLI::App& root);
+Command add_preprocess(CLI::App& root);
 
 }  // namespace treville::cli

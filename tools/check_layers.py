@@ -24,9 +24,10 @@ ALLOWED = {
     "compile": {"base", "tensor", "kernels", "graph", "ops", "program"},
     "net": {"base", "tensor", "crypto"},
     "attest": {"base", "crypto", "net"},
-    "party": {"base", "tensor", "crypto", "net", "attest"},
-    "mpc": {"base", "tensor", "kernels", "crypto", "net", "party"},
-    "run": {"base", "tensor", "kernels", "crypto", "net", "party", "mpc", "program"},
+    "store": {"base", "tensor", "crypto", "net"},
+    "party": {"base", "tensor", "crypto", "net", "attest", "store"},
+    "mpc": {"base", "tensor", "kernels", "crypto", "net", "store", "party"},
+    "run": {"base", "tensor", "kernels", "crypto", "net", "store", "party", "mpc", "program"},
     "cost": {"base", "tensor", "crypto", "net", "party", "mpc", "program", "run"},
 }
 # headers of systems that belong to one folder only

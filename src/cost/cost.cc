@@ -12,20 +12,6 @@
 namespace treville {
 namespace {
 
-// DryTensors are the inputs and constants of a program without data.
-struct DryTensors {
-  explicit DryTensors(const Program& program) {
-    for (const ConstantDecl& constant : program.constants)
-      constants.push_back(RingTensor::dry(constant.ring, constant.shape));
-    for (const Step& step : program.steps) {
-      if (const auto* input = std::get_if<InputStep>(&step.body))
-        inputs.emplace(input->name, RingTensor::dry(input->ring, input->shape));
-    }
-  }
-  std::vector<RingTensor> constants;
-  std::map<std::string, RingTensor> inputs;
-};
-
 // DryParty runs the walks of one party one after the other: offline walks first, whose material the others use.
 class DryParty {
  public:

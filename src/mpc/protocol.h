@@ -70,10 +70,18 @@ class Protocol {
   virtual std::optional<Public> reveal(const Shared& x, PartyId recipient) = 0;
   // shares gives this party's re-randomised half of x (D offline pass, E online pass; others nothing).
   virtual std::optional<Public> shares(const Shared& x) = 0;
+
+  // Preprocessing: an inference whose offline passes run in one session and whose online passes run in another has keys
+  // of its own. use_keys makes this pass draw from them. take_halves gives what the dealer's offline pass left for its
+  // online pass, in the order of the program, and give_halves puts it there (flat tensors will do). A protocol without
+  // offline passes has nothing to do.
+  virtual void use_keys(const SessionKeys&) {}
+  virtual std::vector<RingTensor> take_halves() { return {}; }
+  virtual void give_halves(std::vector<RingTensor>) {}
 };
 
 // A party's passes over a program, in the order of their threads. set_up runs the model set-up (weights are shared
-// once) and makes the passes; `weights` is given at the model owner, null elsewhere (in a dry run: everywhere null).
+// once, or kept from an earlier session: Session::store) and makes the passes; `weights` is given at the model owner, null elsewhere (in a dry run: everywhere null).
 // The protocols by name: "clear" (cleartext fixed point; needs weights at the only party) and "porthos".
 struct ProtocolPasses {
   std::vector<std::unique_ptr<Protocol>> passes;

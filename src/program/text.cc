@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "program/files.h"
+#include "base/files.h"
 #include "program/step_fields.h"
 
 namespace treville {

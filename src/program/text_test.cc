@@ -10,8 +10,8 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "program/digest.h"
-#include "program/files.h"
 #include "program/testing.h"
 #include "program/weights.h"
 

@@ -109,7 +109,8 @@ std::optional<Public> reveal_online(Pass& pass, const Shared& x, PartyId recipie
   if (pass.self() != recipient) return std::nullopt;
   RingTensor value = recipient == kE ? all_halves(pass, x) : receive_halves(pass, kE, x);
   if (recipient == kD) {
-    add_in_place(value, pass.is_dry() ? RingTensor::dry(x.ring(), x.shape()) : handover.take(pass.network()));
+    RingTensor half = pass.is_dry() ? RingTensor::dry(x.ring(), x.shape()) : handover.take(pass.network());
+    add_in_place(value, std::move(half).reshaped(x.shape()));
   } else {
     add_in_place(value, receive_halves(pass, kD, x));
   }

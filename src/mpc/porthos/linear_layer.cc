@@ -55,7 +55,8 @@ RingTensor owned_part(Pass& pass, const WeightSpec& spec, const RingTensor* weig
 }  // namespace
 
 std::vector<Owned> set_up_weights(Session& session, std::span<const WeightSpec> specs,
-                                  const std::vector<const RingTensor*>* weights) {
+                                  const std::vector<const RingTensor*>* weights,
+                                  const std::function<void(const RingTensor&)>& on_part) {
   CHECK(weights == nullptr || weights->size() == specs.size(), "{} weights for {} specifications", weights->size(),
         specs.size());
   Pass pass(session, Phase::kSetup);
@@ -63,6 +64,7 @@ std::vector<Owned> set_up_weights(Session& session, std::span<const WeightSpec> 
   for (size_t i = 0; i < specs.size(); ++i) {
     pass.begin_inference(static_cast<uint32_t>(i));
     const RingTensor part = owned_part(pass, specs[i], weights == nullptr ? nullptr : (*weights)[i]);
+    if (on_part) on_part(part);
     owned.push_back({specs[i].map, specs[i].ring, std::make_shared<const LinearKernel>(specs[i].map, part)});
   }
   return owned;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 
 #include "kernels/bit_planes.h"
 #ifdef TREVILLE_MASK_FAULTS
@@ -35,13 +36,23 @@ RingTensor Handover::take(const Network& network) {
   return half;
 }
 
-Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) {
+std::vector<RingTensor> Handover::take_all() {
+  const std::lock_guard lock(mutex_);
+  std::vector<RingTensor> halves(std::move_iterator(halves_.begin()), std::move_iterator(halves_.end()));
+  halves_.clear();
+  return halves;
+}
+
+Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) { use_keys(session.keys); }
+
+void Pass::use_keys(const SessionKeys& keys) {
   auto open = [&](std::optional<Prg>& prg, const std::optional<Key>& key) {
-    if (key) prg.emplace(*key, session.audit);
+    prg.reset();
+    if (key) prg.emplace(*key, session_.audit);
   };
-  open(dealer_evaluator_, session.keys.dealer_evaluator);
-  open(dealer_helper_, session.keys.dealer_helper);
-  open(weights_, session.keys.weights);
+  open(dealer_evaluator_, keys.dealer_evaluator);
+  open(dealer_helper_, keys.dealer_helper);
+  open(weights_, keys.weights);
 }
 
 void Pass::begin_step(StepId step, std::string_view name) {

@@ -44,6 +44,8 @@ class Handover {
   void put(RingTensor half);
   // take waits for the offline walk, which is as far as its peers let it be; throws PeerError when the session fails.
   RingTensor take(const Network& network);
+  // take_all takes what is there.
+  std::vector<RingTensor> take_all();
 
  private:
   std::mutex mutex_;
@@ -65,6 +67,8 @@ class Pass {
 
   const Network& network() const { return *session_.network; }
   void begin_inference(uint32_t inference) { inference_ = inference; }
+  // use_keys draws from other keys from here on.
+  void use_keys(const SessionKeys& keys);
   void begin_step(StepId step, std::string_view name);
 
   // Draws. fill writes `out` from the key of the purpose; words and planes make what they fill.

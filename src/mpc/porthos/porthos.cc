@@ -8,6 +8,7 @@
 #include "mpc/porthos/linear_layer.h"
 #include "mpc/porthos/maximum.h"
 #include "mpc/porthos/rescale.h"
+#include "mpc/porthos/weight_set_up.h"
 
 namespace treville {
 namespace porthos {
@@ -115,6 +116,12 @@ class PorthosPass final : public Protocol {
   }
   std::optional<Public> shares(const Shared& x) override { return porthos::shares(pass_, x); }
 
+  void use_keys(const SessionKeys& keys) override { pass_.use_keys(keys); }
+  std::vector<RingTensor> take_halves() override { return handover_->take_all(); }
+  void give_halves(std::vector<RingTensor> halves) override {
+    for (RingTensor& half : halves) handover_->put(std::move(half));
+  }
+
  private:
   bool offline() const { return pass_.phase() == Phase::kOffline; }
 
@@ -153,8 +160,10 @@ void meet(Session& session) {
 ProtocolPasses set_up_porthos(Session& session, std::span<const WeightSpec> specs,
                               const std::vector<const RingTensor*>* weights) {
   using porthos::PorthosPass;
-  const std::vector<Owned> owned = porthos::set_up_weights(session, specs, weights);
+  porthos::WeightSetUp set_up(session, specs, weights);
+  const std::vector<Owned> owned = set_up.run();
   porthos::meet(session);
+  set_up.keep();
   auto handover = std::make_shared<porthos::Handover>();
   ProtocolPasses result;
   if (session.self != PartyId::kEvaluator) {

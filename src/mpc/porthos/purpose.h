@@ -58,6 +58,8 @@ enum class Message : uint8_t {
   kOutputEvaluator,  // E -> receiver: yE - s
   kWeight,           // E -> H: W1
   kReady,            // everybody -> everybody: nothing, when the set-up is done
+  kModel,            // E -> D, H: which model, and from which set-up it has shares
+  kHolds,            // D, H -> everybody: the same, where they have it too
 };
 
 // A step that repeats a sub-protocol (the levels of a maximum) numbers the repetitions as rounds.
