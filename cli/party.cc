@@ -97,7 +97,7 @@ class Engine {
       : side_(side), session_(session), passes_(passes) {
     if (!preprocessed) return;
     records_ = side.store->records(session.program, session.model);
-    check_left(session, *records_, count);
+    check_left(session, *records_, count, records_of_others());
     from_records_ = std::make_unique<PreprocessedRuns>(session, passes, side.program, *records_);
   }
 
@@ -115,6 +115,13 @@ class Engine {
   }
 
  private:
+  int64_t records_of_others() const {
+    int64_t count = 0;
+    for (const Store::RecordFolder& row : side_.store->list())
+      if (row.program != session_.program || row.model != session_.model) count += row.left;
+    return count;
+  }
+
   const PartySide& side_;
   Session& session_;
   ProtocolPasses& passes_;

@@ -133,9 +133,9 @@ TEST(EndToEndStore, APartyThatKeepsNothingIsNoObstacle) {
     for (const Json& party : results) EXPECT_FALSE(party.at("weights").at("kept").get<bool>());
   }
   EXPECT_FALSE(fs::exists(federation.file("keys/helper.store")));
-  const auto refused = run_three(federation, preprocess(federation, 1));
-  EXPECT_EQ(refused[2].exit_code, 2);
-  EXPECT_NE(refused[2].err.find("store: none"), std::string::npos) << refused[2].err;
+  const Finished refused = federation.start(preprocess(federation, 1)[2])->wait(20);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("store: none"), std::string::npos) << refused.err;
 }
 
 TEST(EndToEndStore, PartiesPreprocessAndRunOnlineAlone) {
@@ -198,6 +198,30 @@ TEST(EndToEndStore, APartyThatDiesWhilePreprocessingLeavesRecordsThatAllHave) {
   EXPECT_EQ(results[0].at("inferences").at(0).at("record"), results[2].at("inferences").at(0).at("record"));
 }
 
+TEST(EndToEndStore, AFullDiskDropsTheRecordThatWasBeingWritten) {
+  const TestFederation federation;
+  expect_success(run_three(federation, preprocess(federation, 1)));
+  const Three arguments = preprocess(federation, 2);
+  // The helper may write files of 50 kB; its record takes three times as much.
+  std::string command = "ulimit -f 100; exec '" TREVILLE_PROGRAM "'";
+  for (const std::string& argument : arguments[2]) command += " '" + argument + "'";
+  auto client = federation.start(arguments[0]), owner = federation.start(arguments[1]);
+  Process helper({"sh", "-c", command}, federation.file(""));
+  const Finished stopped = helper.wait(30);
+  EXPECT_EQ(stopped.exit_code, 2) << stopped.err;
+  EXPECT_NE(stopped.err.find("cannot write"), std::string::npos) << stopped.err;
+  EXPECT_NE(stopped.err.find("File too large"), std::string::npos) << stopped.err;
+  for (auto* party : {&client, &owner}) {
+    const Finished told = (*party)->wait(30);
+    EXPECT_EQ(told.exit_code, 3) << told.err;
+    EXPECT_NE(told.err.find("cannot write"), std::string::npos) << told.err;
+  }
+  EXPECT_EQ(left(federation, 2), 1);
+  const auto results = expect_success(run_three(federation, party_run(federation, {"--preprocessed"})));
+  expect_golden(federation);
+  EXPECT_EQ(results[2].at("inferences").at(0).at("record"), 0);
+}
+
 Arguments digit_model() {
   return {(digits() / "digits.pb").string(), "--calibrate", (digits() / "calibration.npy").string(), "--preprocess",
           "scale=1/255"};
@@ -254,6 +278,7 @@ TEST(EndToEndStore, RunTakesPreprocessedInferencesFromItsStore) {
   const Finished refused = treville(other);
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_NE(refused.out.find("left are 0 at party 0"), std::string::npos) << refused.out;
+  EXPECT_NE(refused.out.find("of another program or model there is 1"), std::string::npos) << refused.out;
 }
 
 TEST(EndToEndStore, MistakesAreExplained) {

@@ -47,6 +47,16 @@ std::array<T, 3> compare(Session& session, Between what, const T& mine) {
   return values;
 }
 
+// fail_together throws what all three parties came to know in an exchange. Whoever throws ends the session, so each
+// waits until all know; a party that is told of an end meanwhile knew already.
+[[noreturn]] void fail_together(Session& session, const std::string& message) {
+  try {
+    tell_all(session, Between::kReady, {});
+  } catch (const PeerError&) {
+  }
+  throw UserError(message);
+}
+
 // record_keys gives an inference keys of its own, from the session's keys, which serve nothing else. Whoever has them
 // can compute neither the session's nor another inference's.
 RecordKeys record_keys(const SessionKeys& session, const RecordId& id) {
@@ -166,13 +176,17 @@ void preprocess(std::string_view protocol, Session& session, ProtocolPasses& pas
   }
 }
 
-void check_left(Session& session, const Records& records, int64_t count) {
+void check_left(Session& session, const Records& records, int64_t count, int64_t others) {
   const auto left = compare<int64_t>(session, Between::kLeft, records.left());
   if (std::min({left[0], left[1], left[2]}) >= count) return;
-  throw UserError(
-      "this run takes {} preprocessed inference{} of this program and model; left are {} at party 0, {} at party 1 and "
-      "{} at party 2. Make more at all three with `treville preprocess --count N`, or run without --preprocessed.",
-      count, count == 1 ? "" : "s", left[0], left[1], left[2]);
+  const std::string elsewhere =
+      others == 0 ? ""
+                  : fmt::format(" (of another program or model there {} {} here)", others == 1 ? "is" : "are", others);
+  fail_together(
+      session, fmt::format("this run takes {} preprocessed inference{} of this program and model; left are {} at party "
+                           "0, {} at party 1 and {} at party 2{}. Make more at all three with `treville preprocess "
+                           "--count N`, or run without --preprocessed.",
+                           count, count == 1 ? "" : "s", left[0], left[1], left[2], elsewhere));
 }
 
 PreprocessedRuns::PreprocessedRuns(Session& session, ProtocolPasses& passes, const Program& program, Records& records)
@@ -202,10 +216,12 @@ RecordId PreprocessedRuns::agree() {
     uint32_t highest = 0;
     for (size_t i = 0; i < 3; ++i) {
       if (all[i].number == kNone) {
-        throw UserError(
-            "party {} has no preprocessed inference left that the other two have too. Make more at all three with "
-            "`treville preprocess --count N`, or run without --preprocessed.",
-            i);
+        fail_together(
+            session_,
+            fmt::format(
+                "party {} has no preprocessed inference left that the other two have too. Make more at all three with "
+                "`treville preprocess --count N`, or run without --preprocessed.",
+                i));
       }
       highest = std::max(highest, all[i].number);
     }

@@ -35,8 +35,9 @@ struct PreprocessOptions {
 void preprocess(std::string_view protocol, Session& session, ProtocolPasses& passes, const Program& program,
                 Records& records, const PreprocessOptions& options);
 
-// check_left throws UserError at all parties when one of them has less than `count` records.
-void check_left(Session& session, const Records& records, int64_t count);
+// check_left throws UserError at all parties when one of them has less than `count` records. `others` is how many this
+// party has of other programs and models, for the message.
+void check_left(Session& session, const Records& records, int64_t count, int64_t others = 0);
 
 // PreprocessedRuns runs online passes from records. It wraps the session's network while it lives.
 class PreprocessedRuns {

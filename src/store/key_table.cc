@@ -71,13 +71,14 @@ SealKey table_key(const SealKey& storage, std::span<const std::byte> header) {
 
 }  // namespace
 
-KeyTable::KeyTable(std::string path, const SealKey& storage, const RecordSubject& subject, FileHook hook)
-    : path_(std::move(path)), storage_(storage), subject_(subject), hook_(std::move(hook)) {
-  if (!std::filesystem::exists(path_)) replace(0);
+KeyTable::KeyTable(std::string path, const SealKey& storage, const RecordSubject& subject, FileHook hook, Use use)
+    : path_(std::move(path)), storage_(storage), subject_(subject), hook_(std::move(hook)), use_(use) {
+  if (use_ == Use::kOwn && !std::filesystem::exists(path_)) replace(0);
   load();
 }
 
 void KeyTable::replace(uint32_t first) {
+  CHECK(use_ == Use::kOwn, "a table to look at was to be changed");
   std::vector<std::byte> header = make_header(subject_, first);
   const Digest mac = header_mac(table_key(storage_, header), header);
   place(header, kMacAt, std::span(mac).first(kMacBytes));
@@ -126,7 +127,7 @@ void KeyTable::load() {
     }
     live_[number] = {piece<sizeof(StoreId)>(slot, kBatchAt), get<int64_t>(slot, kBytesAt)};
   }
-  if (!damaged.empty()) overwrite(damaged);
+  if (!damaged.empty() && use_ == Use::kOwn) overwrite(damaged);
   damaged_ += static_cast<int64_t>(damaged.size());
 }
 
@@ -216,6 +217,7 @@ void KeyTable::erase_range(uint32_t from, uint32_t to) {
 }
 
 void KeyTable::overwrite(const std::vector<uint32_t>& numbers) {
+  CHECK(use_ == Use::kOwn, "a table to look at was to be changed");
   LastingFile file = LastingFile::open(path_, hook_);
   for (const uint32_t number : numbers) {
     SlotBytes slot{};

@@ -47,9 +47,11 @@ class KeyTable {
  public:
   static constexpr uint32_t kMaxSlots = 1u << 24;
 
-  // The table is made where there is none. Throws UserError when the file is another subject's, another storage key's
-  // or no table.
-  KeyTable(std::string path, const SealKey& storage, const RecordSubject& subject, FileHook hook);
+  // Use::kLook reads a table that another process may be writing, and changes nothing. Otherwise the table is made
+  // where there is none, and this process must be the only one. Throws UserError when the file is another subject's,
+  // another storage key's or no table.
+  enum class Use : uint8_t { kLook, kOwn };
+  KeyTable(std::string path, const SealKey& storage, const RecordSubject& subject, FileHook hook, Use use = Use::kOwn);
 
   struct Entry {
     StoreId batch{};
@@ -59,7 +61,7 @@ class KeyTable {
   const std::map<uint32_t, Entry>& live() const { return live_; }
   // next is above every number this table ever had.
   uint32_t next() const { return next_; }
-  // damaged counts slots that were found neither empty, erased nor intact; they are erased then.
+  // damaged counts slots that were found neither empty, erased nor intact; the owner erases them.
   int64_t damaged() const { return damaged_; }
 
   // start_at makes `number` the next one; numbers below it are never used again. Throws PeerError when that would leave
@@ -91,6 +93,7 @@ class KeyTable {
   const SealKey storage_;
   const RecordSubject subject_;
   const FileHook hook_;
+  const Use use_;
   std::vector<std::byte> header_;
   SealKey key_;  // of this table: derived from the storage key
   uint32_t first_ = 0, next_ = 0;

@@ -112,6 +112,22 @@ TEST_F(Tables, BurnASlotThatDoesNotAuthenticate) {
   }
 }
 
+TEST_F(Tables, AreNotChangedByALook) {
+  {
+    KeyTable table = open();
+    for (uint32_t i = 0; i < 2; ++i) table.add({i, id_of(1)}, kBytes, SealKey::random());
+  }
+  std::string half_written = on_disk();
+  half_written[128 + 50] = static_cast<char>(half_written[128 + 50] ^ 1);
+  store_test::write_file(path(), half_written);
+  KeyTable look(path(), storage_, subject_, {}, KeyTable::Use::kLook);
+  EXPECT_EQ(look.live().size(), 1u);
+  EXPECT_EQ(on_disk(), half_written);
+  EXPECT_THROW(std::ignore = look.take(1), BugError);
+  EXPECT_EQ(on_disk(), half_written);
+  EXPECT_THROW(KeyTable(folder_.file("none"), storage_, subject_, {}, KeyTable::Use::kLook), UserError);
+}
+
 TEST_F(Tables, BelongToTheirPartyProgramModelAndStorageKey) {
   open().add({0, id_of(1)}, kBytes, SealKey::random());
   EXPECT_THROW(KeyTable(path(), SealKey::random(), subject_, {}), UserError);

@@ -20,6 +20,7 @@ namespace {
 constexpr std::string_view kMagic = "TREVRECD", kSuffix = ".record";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 88, kHeadBytes = 20;
+constexpr size_t kChunksAhead = 8;
 constexpr uint8_t kMessage = 0, kKeys = 1, kHalf = 2;
 constexpr uint16_t kHoldsEvaluator = 1, kHoldsHelper = 2;
 
@@ -255,7 +256,8 @@ std::unique_ptr<RecordReader> Records::take(const RecordId& id) {
   remove_files_below(id.number + 1);  // the open file stays until it is read
   if (!whole) throw UserError("{}: is damaged. It is dropped; run again to use the next one.", name);
   return std::make_unique<RecordReader>(
-      std::make_unique<SealedReader>(key, header, file, bytes - static_cast<int64_t>(kHeaderBytes), name), id, name);
+      std::make_unique<SealedReader>(key, header, file, bytes - static_cast<int64_t>(kHeaderBytes), name, kChunksAhead),
+      id, name);
 }
 
 void Records::burn_below(uint32_t number) {

@@ -50,8 +50,10 @@ class SealedWriter {
 class SealedReader {
  public:
   // The file is open at its first byte after the header, with `bytes` bytes from there to its end; `name` is for
-  // messages. It is closed by the reader.
-  SealedReader(const SealKey& key, std::span<const std::byte> header, int file, int64_t bytes, std::string name);
+  // messages. It is closed by the reader. With `ahead` a thread of the reader's own opens up to so many chunks before
+  // they are asked for.
+  SealedReader(const SealKey& key, std::span<const std::byte> header, int file, int64_t bytes, std::string name,
+               size_t ahead = 0);
   ~SealedReader();
   SealedReader(const SealedReader&) = delete;
   SealedReader& operator=(const SealedReader&) = delete;
@@ -65,18 +67,22 @@ class SealedReader {
   void finish();
 
  private:
+  class Chunks;
+  class Ahead;
+  struct Chunk {
+    std::vector<std::byte> text;
+    bool is_last = false;
+  };
+
   void open_chunk();
   [[noreturn]] void fail(const char* how) const;
 
-  Sealer sealer_;
-  const Digest header_;
   const std::string name_;
-  const int file_;
-  int64_t left_;  // bytes of the file behind the open chunk
-  std::vector<std::byte> chunk_;
+  const std::unique_ptr<Chunks> chunks_;
+  std::unique_ptr<Ahead> ahead_;
+  Chunk chunk_;
   size_t at_ = 0;  // of the open chunk
-  uint64_t number_ = 0;
-  bool ended_ = false;
+  bool began_ = false;
 };
 
 }  // namespace treville

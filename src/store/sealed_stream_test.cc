@@ -22,7 +22,7 @@ std::vector<std::byte> random_text(size_t bytes, uint32_t seed) {
   return text;
 }
 
-class SealedStream : public testing::Test {
+class SealedStream : public testing::TestWithParam<size_t> {
  protected:
   // sealed returns the bytes of the file, written in pieces of `piece`.
   std::vector<std::byte> sealed(std::span<const std::byte> text, size_t piece) const {
@@ -42,7 +42,8 @@ class SealedStream : public testing::Test {
     ::unlink(path.c_str());
     EXPECT_EQ(::write(fd, file.data(), file.size()), static_cast<ssize_t>(file.size()));
     ::lseek(fd, kHeader, SEEK_SET);
-    SealedReader reader(key, header, fd, static_cast<int64_t>(file.size()) - static_cast<int64_t>(kHeader), "file");
+    SealedReader reader(key, header, fd, static_cast<int64_t>(file.size()) - static_cast<int64_t>(kHeader), "file",
+                        GetParam());
     std::vector<std::byte> text(bytes);
     for (size_t at = 0; at < bytes; at += piece) reader.read(std::span(text).subspan(at, std::min(piece, bytes - at)));
     reader.finish();
@@ -56,7 +57,7 @@ class SealedStream : public testing::Test {
   const std::vector<std::byte> header_ = random_text(kHeader, 1);
 };
 
-TEST_F(SealedStream, GivesBackWhatWasWritten) {
+TEST_P(SealedStream, GivesBackWhatWasWritten) {
   for (const size_t bytes : {size_t{0}, size_t{1}, size_t{1000}, kSealedChunkBytes - 1, kSealedChunkBytes,
                              kSealedChunkBytes + 1, 2 * kSealedChunkBytes, 2 * kSealedChunkBytes + 77}) {
     const auto text = random_text(bytes, 2);
@@ -68,7 +69,7 @@ TEST_F(SealedStream, GivesBackWhatWasWritten) {
   }
 }
 
-TEST_F(SealedStream, HidesItsContent) {
+TEST_P(SealedStream, HidesItsContent) {
   const std::vector<std::byte> text(5000, std::byte{'A'});
   const auto file = sealed(text, 5000);
   size_t equal = 0;
@@ -76,7 +77,7 @@ TEST_F(SealedStream, HidesItsContent) {
   EXPECT_LT(equal, 60u) << "of 5000 bytes 20 are expected by chance";
 }
 
-TEST_F(SealedStream, RefusesWhatWasChanged) {
+TEST_P(SealedStream, RefusesWhatWasChanged) {
   const size_t bytes = 2 * kSealedChunkBytes + 500;
   const auto text = random_text(bytes, 3);
   const auto file = sealed(text, bytes);
@@ -103,7 +104,7 @@ TEST_F(SealedStream, RefusesWhatWasChanged) {
   EXPECT_THROW(opened(longer, bytes), UserError);
 }
 
-TEST_F(SealedStream, BelongsToItsKeyAndHeader) {
+TEST_P(SealedStream, BelongsToItsKeyAndHeader) {
   const auto text = random_text(100, 4);
   const auto file = sealed(text, 100);
   EXPECT_THROW(opened(file, 100, 100, SealKey::random(), header_), UserError);
@@ -111,6 +112,14 @@ TEST_F(SealedStream, BelongsToItsKeyAndHeader) {
   EXPECT_THROW(opened(file, 101), UserError);
   EXPECT_THROW(opened(file, 99), UserError);
 }
+
+TEST_P(SealedStream, MayBeLeftHalfRead) {
+  const size_t bytes = 20 * kSealedChunkBytes;
+  const auto file = sealed(random_text(bytes, 6), bytes);
+  EXPECT_THROW(opened(file, 100), UserError) << "and the reader ends with its thread";
+}
+
+INSTANTIATE_TEST_SUITE_P(ChunksAhead, SealedStream, testing::Values(0, 1, 8));
 
 }  // namespace
 }  // namespace treville

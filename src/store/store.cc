@@ -67,7 +67,8 @@ std::vector<Store::RecordFolder> Store::list() const {
         !bytes_of_hex(name.substr(dash + 1), row.model) || !fs::exists(entry.path() / "keys.table")) {
       continue;
     }
-    const KeyTable table((entry.path() / "keys.table").string(), storage_, {self_, row.program, row.model}, {});
+    const KeyTable table((entry.path() / "keys.table").string(), storage_, {self_, row.program, row.model}, {},
+                         KeyTable::Use::kLook);
     row.left = static_cast<int64_t>(table.live().size());
     for (const auto& [number, record] : table.live()) row.bytes += record.bytes;
     found.push_back(row);
