@@ -130,6 +130,17 @@ class Everything {
     Shared flat(sum.form(), sum.ring(), sum.modulus(), {91, 5 * 90 * 2},
                 sum.has_plane() ? std::optional(sum.plane().clone().reshaped({91, 5 * 90 * 2})) : std::nullopt);
     const Shared index = p.arg_max(std::move(flat), Bits(8), Bits(20));
+    next("non_negative");
+    const Shared sign = p.non_negative(sum.clone(), Bits(8), Bits(20));
+    next("look_up");
+    const std::array<const LookUpTable*, 2> both = {&table, &table};
+    const Shared entries = p.look_up(sum.clone(), Bits(8), Bits(3), both);
+    next("product");
+    const Shared kept = p.product(sign, plain, Elementwise{result});
+    next("square");
+    p.product(kept, kept, Elementwise{result});
+    next("product");
+    p.product(kept, entries, matmul);
     for (const PartyId party : kAllParties) {
       next("output");
       p.reveal(active, party);
@@ -169,6 +180,9 @@ class Everything {
                           .pad_top = 1,
                           .pad_left = 1};
   const std::vector<WeightSpec> specs = {{conv, Ring::k32}, {conv, Ring::k32}};
+  const LookUpTable table{Bits(5), true, {-16, 15, 1, 2, 3, 4, 5, 6}};
+  // The entries of two tables are twice as many as the elements.
+  const BatchMatmul matmul{.batch = 91, .rows = 90, .inner = 10, .cols = 180};
   std::vector<RingTensor> weights;
   std::vector<const RingTensor*> pointers;
 };
