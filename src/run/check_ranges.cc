@@ -13,7 +13,7 @@ Program widened(const Program& program) {
     if (auto* input = std::get_if<InputStep>(&step.body)) input->ring = Ring::k64;
     if (auto* linear = std::get_if<LinearStep>(&step.body)) linear->modulus = Bits(64);
     const double bound = step.type.bound;
-    step.type = infer_type(step.body, types, wide.constants);
+    step.type = infer_type(step.body, types, wide);
     step.type.bound = bound;
     types[index_of(step.result)] = step.type;
   }
