@@ -90,6 +90,7 @@ class Canvas {
     cairo_text_extents(cairo(), words.c_str(), &extents);
     cairo_move_to(cairo(), x - anchor * extents.x_advance, y);
     cairo_show_text(cairo(), words.c_str());
+    cairo_new_path(cairo());  // the next line must not begin where the text ended
   }
   void segment(double x1, double y1, double x2, double y2) {
     cairo_move_to(cairo(), x1, y1);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -57,6 +58,15 @@ TEST_F(Plot, WritesAnSvgWithAllSeries) {
   write_chart(folder_ / "two.svg", more);
   EXPECT_NE(read("one.svg").find("<svg"), std::string::npos);
   EXPECT_GT(read("two.svg").size(), read("one.svg").size());
+}
+
+TEST_F(Plot, BeginsALineAtItsFirstPoint) {
+  write_chart(folder_ / "a.svg", {"t", "x", "y", {{"s", {{0, 0}, {1, 1}, {2, 0}}}}, {}, {}});
+  const std::string svg = read("a.svg");
+  const size_t path = svg.find("stroke-width:2;");
+  ASSERT_NE(path, std::string::npos);
+  const std::string line = svg.substr(path, svg.find("/>", path) - path);
+  EXPECT_EQ(std::count(line.begin(), line.end(), 'L'), 2) << "three points: " << line;
 }
 
 TEST_F(Plot, DrawsASinglePoint) {
