@@ -21,9 +21,9 @@ struct LocalJob {
   const Weights* weights = nullptr;                  // for the model owner's process only
   const std::vector<FloatTensor>* inputs = nullptr;  // one inference each; null where the command takes none
   std::string command = "party";
-  int count = 1;                       // of inferences, where inputs do not say it
-  std::string store;                   // where the parties keep things; empty: nothing outlives the run
-  std::vector<std::string> arguments;  // more of them, for all three
+  int count = 1;                            // of inferences, where inputs do not say it
+  std::string store = {};                   // where the parties keep things; empty: nothing outlives the run
+  std::vector<std::string> arguments = {};  // more of them, for all three
 };
 
 // LocalStore is where a local party's store stands in the folder of all three.

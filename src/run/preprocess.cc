@@ -163,9 +163,9 @@ void preprocess(std::string_view protocol, Session& session, ProtocolPasses& pas
     run_walks(session, walks);
     for (const auto& pass : passes.passes) {
       if (pass->phase() == Phase::kOffline)
-        for (const RingTensor& half : pass->take_halves()) record->half(half);
+        for (const RingTensor& tensor : pass->take_handover()) record->handover(tensor);
     }
-    for (const RevealedOutput& output : kept) record->half(output.value.value);
+    for (const RevealedOutput& output : kept) record->handover(output.value.value);
     try {
       records.commit(*record);
     } catch (const std::exception& error) {
@@ -239,13 +239,11 @@ PreprocessedRuns::Result PreprocessedRuns::run(const RunInputs& inputs, const Pa
   // From here on the record exists in the memory of this process alone.
   const std::unique_ptr<RecordReader> record = records_.take(result.record);
   use_keys(passes_, record->keys());
+  std::vector<RingTensor> handover = record->handover();
   std::vector<RevealedOutput> kept;
-  if (session_.self == PartyId::kDealer) {
-    std::vector<RingTensor> halves = record->halves();
-    kept = shares_of_dealer(program_, halves);
-    for (const auto& pass : passes_.passes)
-      if (pass->phase() == Phase::kOnline) pass->give_halves(std::move(halves));
-  }
+  if (session_.self == PartyId::kDealer) kept = shares_of_dealer(program_, handover);
+  for (const auto& pass : passes_.passes)
+    if (pass->phase() == Phase::kOnline) pass->give_handover(std::move(handover));
   tell_all(session_, Between::kReady, {});
   const auto start = Clock::now();
   network_->use(record.get());

@@ -71,6 +71,9 @@ TEST(Preprocessed, HoldsOutputsForEveryReceiverAndShares) {
   b.output(y, kE, "e");
   b.output(y, kH, "h");
   b.output(y, kD, "both", OutputPolicy::kShares);
+  // A product has H hand masks from its offline walk to its online walk, beside what it receives.
+  b.output(b.add(ProductStep{x, y, Elementwise{{6}}}), kD, "product");
+  b.output(b.add(RescaleStep{y, Bits(0), Bits(20)}), kE, "last");
   RingTensor input = RingTensor::stored(Ring::k32, {6});
   for (uint32_t i = 0; i < 6; ++i) input.as<uint32_t>()[i] = i * 100 - 250;
   m.inputs.emplace("x", std::move(input));
@@ -88,6 +91,8 @@ TEST(Preprocessed, HoldsOutputsForEveryReceiverAndShares) {
   };
   const std::vector<uint32_t> expected = {0, 0, 0, 50, 150, 250};
   EXPECT_EQ(words(kD, "d"), expected);
+  EXPECT_EQ(words(kD, "product"), (std::vector<uint32_t>{0, 0, 0, 50 * 50, 150 * 150, 250 * 250}));
+  EXPECT_EQ(words(kE, "last"), expected);
   EXPECT_EQ(words(kE, "e"), expected);
   EXPECT_EQ(words(kH, "h"), expected);
   std::vector<uint32_t> sum = words(kD, "both");

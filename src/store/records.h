@@ -3,9 +3,12 @@
 // key table (key_table.h). It becomes usable when its key is stored, after its file is complete and synced; it is used
 // up when its key is erased, before anything of it is used.
 //
-//   header: "TREVRECD" | version (4) | party (4) | number (4) | zero (4) | program (32) | model (16) | batch (16)
-//   content: the pairwise keys of this inference, then messages in the order in which the online walk asks for them:
-//   kind (1: 0 message, 1 keys, 2 half of an output) | peer (1) | zero (2) | tag (12) | length (4) | bytes
+//   header: "TREVRECD" | version (4) | party (4) | number (4) | file (4) | program (32) | model (16) | batch (16)
+//   content: entries of kind (1) | peer (1) | zero (2) | tag (12) | length (4) | bytes
+//
+// NUMBER.record (file 0) holds the pairwise keys of this inference (kind 1), then messages (kind 0) in the order in
+// which the online walk asks for them. NUMBER.handover (file 1), under a key derived from the record's, holds the
+// tensors that the offline walk leaves for the online walk of the same party (kind 2). Both together are the record.
 #pragma once
 
 #include <memory>
@@ -34,22 +37,21 @@ class RecordWriter {
   RecordWriter(const RecordWriter&) = delete;
   RecordWriter& operator=(const RecordWriter&) = delete;
 
-  // keys come first, then messages and halves in the order in which they will be read.
+  // keys come first, then messages in the order in which they will be read; handover tensors in an order of their own.
   void keys(const RecordKeys& keys);
   void message(PartyId peer, const MessageTag& tag, const Buffer& payload);
-  void half(const RingTensor& value);
+  void handover(const RingTensor& value);
 
  private:
   friend class Records;
-  void entry(uint8_t kind, PartyId peer, const MessageTag& tag, std::span<const std::byte> bytes);
   void finish();
 
   const RecordId id_;
   const FileHook hook_;
   const SealKey key_ = SealKey::random();
-  LastingFile file_;
-  int64_t bytes_ = 0;
-  SealedWriter stream_;
+  LastingFile file_, handover_file_;
+  int64_t bytes_ = 0;  // of both
+  SealedWriter stream_, handover_;
   bool kept_ = false;
 };
 
@@ -57,22 +59,19 @@ class RecordWriter {
 // the run, it never gives a wrong value.
 class RecordReader {
  public:
-  RecordReader(std::unique_ptr<SealedReader> stream, const RecordId& id, std::string name);
+  RecordReader(std::unique_ptr<SealedReader> stream, std::unique_ptr<SealedReader> handover, const RecordId& id,
+               std::string name);
 
   const RecordId& id() const { return id_; }
   RecordKeys keys();
   Buffer message(PartyId peer, const MessageTag& tag, size_t bytes);
-  // halves reads all outputs' halves that are left; at the dealer a record holds nothing else.
-  std::vector<RingTensor> halves();
+  // handover reads all tensors that the offline walk left, flat; once.
+  std::vector<RingTensor> handover();
   // finish throws unless everything was read.
   void finish();
 
  private:
-  struct Head;
-  Head head();
-  Buffer payload(size_t bytes);
-
-  std::unique_ptr<SealedReader> stream_;
+  std::unique_ptr<SealedReader> stream_, handover_;
   const RecordId id_;
   const std::string name_;
 };
@@ -104,6 +103,8 @@ class Records {
 
  private:
   std::string path_of(uint32_t number) const;
+  int64_t file_bytes(uint32_t number) const;
+  void remove_files(uint32_t number);
   void remove_files_below(uint32_t number);
   void clean();
 

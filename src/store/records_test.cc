@@ -45,7 +45,7 @@ class RecordFiles : public testing::Test {
     record->message(PartyId::kDealer, kFirst, buffer_of(40, 1));
     record->message(PartyId::kHelper, kSecond, buffer_of(kLarge, 2));
     record->message(PartyId::kHelper, kSecond, Buffer());
-    record->half(tensor_of(9));
+    record->handover(tensor_of(9));
     records.commit(*record);
   }
   std::string file(const std::string& name) const { return folder_.file("records/" + name); }
@@ -77,9 +77,9 @@ TEST_F(RecordFiles, GiveBackWhatWasWrittenOnce) {
     EXPECT_EQ(record->message(PartyId::kHelper, kSecond, kLarge).data()[kLarge - 1], std::byte{2});
     EXPECT_EQ(record->message(PartyId::kHelper, kSecond, 0).bytes(), 0u);
     EXPECT_THROW(record->finish(), UserError);
-    const std::vector<RingTensor> halves = record->halves();
-    ASSERT_EQ(halves.size(), 1u);
-    EXPECT_EQ(halves[0].as<uint32_t>()[2], 9u);
+    const std::vector<RingTensor> tensors = record->handover();
+    ASSERT_EQ(tensors.size(), 1u);
+    EXPECT_EQ(tensors[0].as<uint32_t>()[2], 9u);
     record->finish();
   }
   Records records = open();

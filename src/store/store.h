@@ -3,7 +3,7 @@
 //
 //   weights/ID.share                   weight_shares.h
 //   records/PROGRAM-MODEL/keys.table   key_table.h
-//   records/PROGRAM-MODEL/NUMBER.record, lock
+//   records/PROGRAM-MODEL/NUMBER.record, NUMBER.handover, lock
 #pragma once
 
 #include <memory>
