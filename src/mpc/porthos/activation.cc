@@ -13,15 +13,27 @@ namespace {
 
 // The constants dealt for each element, additively, in the order of their rows. The full-width ones travel as words,
 // those that are multiplied by 2^k as l - k planes.
-enum Row : int { kDelta, kB0, kDeltaB0, kFullRelu, kDelta2 = kFullRelu, kFullClip };
-int full_rows(const Activation& a) { return a.kind == Activation::Kind::kClip ? kFullClip : kFullRelu; }
-constexpr int kNarrowRows = 2;  // rt, delta rt
+enum Row : int {
+  kDelta,
+  kFullNonNegative,
+  kB0 = kFullNonNegative,
+  kDeltaB0,
+  kFullRelu,
+  kDelta2 = kFullRelu,
+  kFullClip
+};
+int full_rows(const Activation& a) {
+  if (a.kind == Activation::Kind::kNonNegative) return kFullNonNegative;
+  return a.kind == Activation::Kind::kClip ? kFullClip : kFullRelu;
+}
+// rt and delta rt, where the value itself comes back.
+int narrow_rows(const Activation& a) { return a.kind == Activation::Kind::kNonNegative ? 0 : 2; }
 
 Comparison comparison_of(const Activation& a, Ring ring) {
   return {.ring = ring,
           .k = a.k,
           .bounds = a.kind == Activation::Kind::kClip ? 2 : 1,
-          .constant_planes = kNarrowRows * (bits_of(ring) - a.k).value(),
+          .constant_planes = narrow_rows(a) * (bits_of(ring) - a.k).value(),
           .constant_words = full_rows(a),
           .round = 0,
           .plan = BorrowPlan::make(a.k.value() - 1)};
@@ -47,12 +59,17 @@ void deal_constants(const Activation& a, const RingTensor& r, RingTensor& delta1
     select_loops<Word>().deal_bit(second, row + kDelta2 * n, elements);
     loops<Word>().exclusive_or(d, second, elements);
   }
+  if (a.kind == Activation::Kind::kNonNegative) {
+    select_loops<Word>().deal_bit(d, row + kDelta * n, elements);
+    return;
+  }
   Word* narrow = row + static_cast<size_t>(full_rows(a)) * n;
   select_loops<Word>().deal_relu(r.as<Word>().data(), d, a.k.value(), relu_rows(row, narrow, n), elements);
 }
 
 // Closing runs on this many elements at a time, so that what it unpacks stays in the first cache; a multiple of 64.
 constexpr int64_t kRun = 1024;
+constexpr int kMostNarrowRows = 2;
 
 // RunShares is what a party closes a run of elements with. `e` has one mask word per element for each bound; the
 // rows of constants of the block begin at the run.
@@ -86,6 +103,10 @@ void close_run(const Activation& a, RunShares<Word>& shares, int64_t n, Word* ou
       loops<Word>().add(out, negative, n);
       return;
     }
+    case Activation::Kind::kNonNegative:
+      std::fill_n(out, n, Word{0});
+      select.close_bit(relu.evaluator, shares.e[0], relu.rows.delta, 1, out, n);
+      return;
   }
 }
 
@@ -96,14 +117,14 @@ RingTensor close_block(Pass& pass, const Activation& a, Ring ring, const OpenCom
   const Block& block = state.block;
   const int width = (bits_of(ring) - a.k).value();
   RingTensor drawn;
-  if (evaluator) drawn = pass.words(Purpose::kConstants, 0, block, ring, full_rows(a) + kNarrowRows);
+  if (evaluator) drawn = pass.words(Purpose::kConstants, 0, block, ring, full_rows(a) + narrow_rows(a));
   RingTensor result = RingTensor::make(ring, {block.count}, pass.is_dry());
   if (pass.is_dry()) return result;
   dispatch(ring, [&](auto zero) {
     using Word = decltype(zero);
     const auto n = static_cast<size_t>(block.count);
     const Word* full = (evaluator ? drawn : state.constants).template as<Word>().data();
-    Word x[kRun], unpacked_rows[kNarrowRows * kRun];
+    Word x[kRun], unpacked_rows[kMostNarrowRows * kRun];
     RunShares<Word> shares;
     for (int64_t first = 0; first < block.count; first += kRun) {
       const auto at = static_cast<size_t>(first);
@@ -118,8 +139,8 @@ RingTensor close_block(Pass& pass, const Activation& a, Ring ring, const OpenCom
         narrow = full + static_cast<size_t>(full_rows(a)) * n + at;
         narrow_stride = n;
       } else {
-        const int planes_at = state.dealt.planes() - kNarrowRows * width;
-        for (int row = 0; row < kNarrowRows; ++row) {
+        const int planes_at = state.dealt.planes() - narrow_rows(a) * width;
+        for (int row = 0; row < narrow_rows(a); ++row) {
           from_planes<Word>(state.dealt, planes_at + row * width, width, {unpacked_rows + row * kRun, count}, first);
         }
       }
@@ -153,7 +174,7 @@ void deal_block(Pass& pass, const Activation& a, const Comparison& comparison, c
   }
   BitPlanes bits(block.count, comparison.dealt() + comparison.constant_planes, pass.is_dry());
   const BitPlanes delta = deal_comparison(pass, comparison, block, r_planes, bits);
-  RingTensor half = pass.words(Purpose::kConstants, 0, block, comparison.ring, rows + kNarrowRows);
+  RingTensor half = pass.words(Purpose::kConstants, 0, block, comparison.ring, rows + narrow_rows(a));
   RingTensor words = RingTensor::make(comparison.ring, {rows, block.count}, pass.is_dry());
   RingTensor delta1 = expanded(delta, 0, comparison.ring);
   const RingTensor delta2 = comparison.bounds == 2 ? expanded(delta, 1, comparison.ring) : RingTensor();
@@ -163,7 +184,7 @@ void deal_block(Pass& pass, const Activation& a, const Comparison& comparison, c
       deal_constants<Word>(a, r, delta1, delta2, half);
       const std::span<const Word> all = half.as<Word>();
       const auto n = static_cast<size_t>(block.count);
-      for (int row = 0; row < kNarrowRows; ++row) {
+      for (int row = 0; row < narrow_rows(a); ++row) {
         to_planes<Word>(all.subspan(static_cast<size_t>(rows + row) * n, n), 0, width, bits,
                         comparison.dealt() + row * width);
       }
