@@ -12,6 +12,8 @@ namespace treville {
 int64_t multiply_registers_32(int64_t macs);
 int64_t multiply_registers_64(int64_t macs);
 
+// copy_all copies as many words as both have, with vector loads and stores.
+void copy_all(std::span<const uint64_t> from, std::span<uint64_t> to);
 // read_all reads every word once and returns their XOR.
 uint64_t read_all(std::span<const uint64_t> words);
 
