@@ -52,6 +52,25 @@ TYPED_TEST(Elementwise, ArithmeticIsModuloTheRing) {
                    [](Word y, Word) { return static_cast<Word>(y * 0xfedcba9876543211); });
 }
 
+TYPED_TEST(Elementwise, AddsConstantsAlongWithValues) {
+  using Word = TypeParam;
+  const auto c = static_cast<Word>(0xfedcba9876543211);
+  this->expect_map(
+      [&](RingTensor& y, const RingTensor&) { loops<Word>().add_constant(y.as<Word>().data(), c, y.elements()); },
+      [&](Word y, Word) { return static_cast<Word>(y + c); });
+  this->expect_map(
+      [&](RingTensor& y, const RingTensor& x) {
+        const RingTensor before = y.clone();
+        loops<Word>().sum_of(y.as<Word>().data(), before.as<Word>().data(), x.as<Word>().data(), y.elements());
+        loops<Word>().add_constant(y.as<Word>().data(), c, y.elements());
+        const std::vector<Word> sum = values_of<Word>(y);
+        y = before.clone();
+        loops<Word>().add_with(y.as<Word>().data(), x.as<Word>().data(), c, y.elements());
+        EXPECT_EQ(values_of<Word>(y), sum);
+      },
+      [&](Word y, Word x) { return static_cast<Word>(y + x + c); });
+}
+
 TYPED_TEST(Elementwise, ShiftsByEveryAmount) {
   using Word = TypeParam;
   for (int shift : {0, 1, 13, TestFixture::kBits - 1}) {
