@@ -2,11 +2,14 @@
 // and bytes of ring elements per second of transposes and word operations.
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <random>
 
 #include "kernels/bit_planes.h"
 #include "kernels/elementwise.h"
 #include "kernels/linear.h"
+#include "kernels/product.h"
+#include "kernels/table_planes.h"
 
 namespace treville {
 namespace {
@@ -155,6 +158,62 @@ void and_xor_bench(benchmark::State& state) {
   count_bytes<uint64_t>(state);
 }
 
+// Products of two secret tensors: right operands are packed each time.
+template <class Word>
+void measure_product(benchmark::State& state, const ProductGeometry& geometry) {
+  const RingTensor a = random_tensor<Word>(left_shape(geometry)), b = random_tensor<Word>(right_shape(geometry));
+  RingTensor y = RingTensor::zeros(kRing<Word>, output_shape(geometry));
+  for (auto _ : state) {
+    accumulate_product(geometry, a, b, y);
+    benchmark::ClobberMemory();
+  }
+  state.counters["GMAC/s"] =
+      benchmark::Counter(1e-9 * static_cast<double>(macs(geometry) * state.iterations()), benchmark::Counter::kIsRate);
+}
+
+void register_products() {
+  const std::pair<const char*, ProductGeometry> products[] = {
+      {"product_scores_12x197x64x197", BatchMatmul{12, 197, 64, 197}},
+      {"product_heads_12x197x197x64", BatchMatmul{12, 197, 197, 64}},
+      {"product_elementwise", Elementwise{{kElements}}},
+  };
+  for (const auto& [name, product] : products) {
+    benchmark::RegisterBenchmark((std::string(name) + "/32").c_str(), measure_product<uint32_t>, product);
+    benchmark::RegisterBenchmark((std::string(name) + "/64").c_str(), measure_product<uint64_t>, product);
+  }
+}
+
+BitPlanes random_planes(int planes) {
+  std::mt19937_64 random(2);
+  BitPlanes result(kElements, planes, false);
+  for (uint64_t& word : result.storage().as<uint64_t>()) word = random();
+  return result;
+}
+
+// The dealer's and the others' part of a look-up: n index bits, three tables of 16 bits.
+void flip_indicators_bench(benchmark::State& state) {
+  const int n = static_cast<int>(state.range(0));
+  const BitPlanes r = random_planes(n);
+  BitPlanes out = random_planes(indicator_planes(n));
+  for (auto _ : state) flip_indicators(n, r, out);
+  state.SetItemsProcessed(state.iterations() * kElements);
+}
+
+void look_up_planes_bench(benchmark::State& state) {
+  const int n = static_cast<int>(state.range(0));
+  std::mt19937_64 random(3);
+  LookUpTable table{Bits(16), false, {}};
+  for (int64_t i = 0; i < int64_t{1} << n; ++i) table.entries.push_back(static_cast<int64_t>(random() & 0xffff));
+  const std::array<const LookUpTable*, 3> tables = {&table, &table, &table};
+  const TableBits bits(n, tables);
+  const BitPlanes x = random_planes(n), shares = random_planes(indicator_planes(n));
+  BitPlanes out = random_planes(bits.planes());
+  for (auto _ : state) look_up_planes(bits, x, shares, true, out);
+  state.SetItemsProcessed(state.iterations() * kElements);
+}
+
+BENCHMARK(flip_indicators_bench)->Arg(5)->Arg(8)->Arg(12);
+BENCHMARK(look_up_planes_bench)->Arg(5)->Arg(8)->Arg(12);
 BENCHMARK_TEMPLATE(to_planes_bench, uint32_t)->Arg(20)->Arg(32);
 BENCHMARK_TEMPLATE(to_planes_bench, uint64_t)->Arg(32)->Arg(64);
 BENCHMARK_TEMPLATE(from_planes_bench, uint32_t)->Arg(20)->Arg(32);
@@ -172,6 +231,7 @@ BENCHMARK(and_xor_bench);
 
 int main(int argc, char** argv) {
   treville::register_maps();
+  treville::register_products();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
