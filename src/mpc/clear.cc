@@ -45,7 +45,7 @@ class Clear final : public ClearProtocol {
   }
 
   Phase phase() const override { return Phase::kOnline; }
-  void begin_inference(uint32_t) override {}
+  void begin_inference(uint32_t) override { ranges_.steps.clear(); }
   void begin_step(StepId step, std::string_view name) override {
     step_ = step;
     name_ = name;
