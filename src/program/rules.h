@@ -19,6 +19,7 @@ struct RuleViolation {
 inline constexpr int kMaxRank = 16;
 inline constexpr int64_t kMaxElements = int64_t{1} << 31;
 inline constexpr int64_t kMaxWindow = int64_t{1} << 20;  // extents of kernels, strides, dilations, pads
+inline constexpr int64_t kMaxIndices = 4096;             // of a gather
 inline constexpr int kMaxScale = 160;                    // magnitude of a scale
 
 // type_by_rules returns the type of the result (bound 0, but for an output: its operand's); throws RuleViolation.
