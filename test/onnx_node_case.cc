@@ -237,8 +237,7 @@ std::optional<OnnxNodeCase> read_onnx_node_case(const std::filesystem::path& fol
 }
 
 bool in_table(const OnnxNodeCase& test) {
-  return std::all_of(test.ops.begin(), test.ops.end(),
-                     [](const std::string& op) { return import::find_onnx_row(op) != nullptr; });
+  return std::all_of(test.ops.begin(), test.ops.end(), [](const std::string& op) { return import::has_onnx_row(op); });
 }
 
 std::vector<Secret> variants(const OnnxNodeCase& test) {

@@ -182,8 +182,9 @@ struct ConcatStep {
   int64_t axis = 0;
   bool operator==(const ConcatStep&) const = default;
 };
-// What the recipient does with what is revealed, in the clear and on its own: nothing, or along the last axis a softmax,
-// or the `top` largest values or their indices (ties: the lower index first). The recipient thus sees all values.
+// What the recipient does with what is revealed, in the clear and on its own: nothing, or along the last axis a
+// softmax, or the `top` largest values or their indices (ties: the lower index first). The recipient thus sees all
+// values.
 enum class PostProcess : uint8_t { kNone, kSoftmax, kTopValues, kTopIndices };
 // OutputPolicy: values to the recipient, or both halves to files of their owners.
 enum class OutputPolicy : uint8_t { kReveal, kShares };

@@ -11,9 +11,7 @@
 namespace treville {
 namespace {
 
-size_t columns_of(const Shape& shape) {
-  return shape.rank() == 0 ? 1 : static_cast<size_t>(shape[shape.rank() - 1]);
-}
+size_t columns_of(const Shape& shape) { return shape.rank() == 0 ? 1 : static_cast<size_t>(shape[shape.rank() - 1]); }
 
 void softmax(std::span<float> row) {
   const float largest = *std::max_element(row.begin(), row.end());
@@ -37,7 +35,8 @@ FloatTensor post_process(const FloatTensor& revealed, PostProcess post, int64_t 
   FloatTensor result = revealed;
   if (post == PostProcess::kNone || columns == 0) return result;
   if (post == PostProcess::kSoftmax) {
-    for (size_t at = 0; at < result.values.size(); at += columns) softmax(std::span(result.values).subspan(at, columns));
+    for (size_t at = 0; at < result.values.size(); at += columns)
+      softmax(std::span(result.values).subspan(at, columns));
     return result;
   }
   CHECK(revealed.shape.rank() > 0 && top >= 1 && static_cast<size_t>(top) <= columns, "the top {} of {}", top,

@@ -9,8 +9,8 @@
 
 namespace treville {
 
-// post_process gives what the model's output is, from the revealed values. `top` is the number of values or indices kept
-// by kTopValues and kTopIndices (largest first, the lower index first on ties); indices are given as floats.
+// post_process gives what the model's output is, from the revealed values. `top` is the number of values or indices
+// kept by kTopValues and kTopIndices (largest first, the lower index first on ties); indices are given as floats.
 FloatTensor post_process(const FloatTensor& revealed, PostProcess post, int64_t top);
 
 }  // namespace treville
