@@ -8,16 +8,23 @@ namespace treville {
 namespace {
 
 constexpr const OpDef* kTable[] = {
-    &ops::kConv,         &ops::kConvTranspose, &ops::kMatMul,       &ops::kAdd,         &ops::kSub,
-    &ops::kMul,          &ops::kDiv,           &ops::kNeg,          &ops::kSqrt,        &ops::kRsqrt,
-    &ops::kRelu,         &ops::kClip,          &ops::kLeakyRelu,    &ops::kBatchNorm,   &ops::kMaxPool,
-    &ops::kConcat,       &ops::kStack,         &ops::kPad,          &ops::kAveragePool, &ops::kReduceMean,
-    &ops::kReduceSum,    &ops::kReduceProd,    &ops::kReshape,      &ops::kFlatten,     &ops::kSqueeze,
-    &ops::kUnsqueeze,    &ops::kIdentity,      &ops::kDropout,      &ops::kSlice,       &ops::kGather,
-    &ops::kSoftmax,      &ops::kStridedSlice,  &ops::kTranspose,    &ops::kArgMax,      &ops::kArgMin,
-    &ops::kTopK,         &ops::kTile,          &ops::kExpand,       &ops::kResize,      &ops::kSpaceToDepth,
-    &ops::kDepthToSpace, &ops::kSpaceToBatch,  &ops::kBatchToSpace, &ops::kPart,        &ops::kReverse,
-    &ops::kShape,        &ops::kCast,          &ops::kRange,        &ops::kFill,        &ops::kConstantOfShape,
+    &ops::kConv,         &ops::kConvTranspose, &ops::kMatMul,
+    &ops::kEinsum,       &ops::kAdd,           &ops::kSub,
+    &ops::kMul,          &ops::kDiv,           &ops::kNeg,
+    &ops::kSqrt,         &ops::kRsqrt,         &ops::kRelu,
+    &ops::kClip,         &ops::kLeakyRelu,     &ops::kBatchNorm,
+    &ops::kMaxPool,      &ops::kConcat,        &ops::kStack,
+    &ops::kPad,          &ops::kAveragePool,   &ops::kReduceMean,
+    &ops::kReduceSum,    &ops::kReduceProd,    &ops::kReshape,
+    &ops::kFlatten,      &ops::kSqueeze,       &ops::kUnsqueeze,
+    &ops::kIdentity,     &ops::kDropout,       &ops::kSlice,
+    &ops::kGather,       &ops::kSoftmax,       &ops::kStridedSlice,
+    &ops::kTranspose,    &ops::kArgMax,        &ops::kArgMin,
+    &ops::kTopK,         &ops::kTile,          &ops::kExpand,
+    &ops::kResize,       &ops::kSpaceToDepth,  &ops::kDepthToSpace,
+    &ops::kSpaceToBatch, &ops::kBatchToSpace,  &ops::kPart,
+    &ops::kReverse,      &ops::kShape,         &ops::kCast,
+    &ops::kRange,        &ops::kFill,          &ops::kConstantOfShape,
 };
 
 }  // namespace
