@@ -146,6 +146,16 @@ Interval range_prelu(const RangeContext& context) {
 }
 Interval range_where(const RangeContext& context) { return hull(context.inputs[1], context.inputs[2]); }
 
+// lower_sign: 1 where the first operand is at least 0. Other comparisons have become this one (expand_composites).
+void lower_sign(LowerContext& context) {
+  const SlotId x = require_secret(context, 0);
+  const FloatTensor* zero = float_constant(context, 1);
+  CHECK(zero && std::all_of(zero->values.begin(), zero->values.end(), [](float v) { return v == 0; }),
+        "a comparison with another number than 0 is still there");
+  const auto t = context.truncation(x, LowerContext::Use::kActivation);
+  finish(context, context.emit(NonNegativeStep{x, t.truncate, t.k}, 1));
+}
+
 }  // namespace
 
 constinit const OpDef kMax{"Max", infer_binary, evaluate_binary<Larger>, range_max, nullptr};
@@ -156,7 +166,7 @@ constinit const OpDef kLess{"Less", infer_binary, evaluate_binary<IsLess>, range
 constinit const OpDef kLessEqual{"LessEqual", infer_binary, evaluate_binary<IsLessOrEqual>, range_truth, nullptr};
 constinit const OpDef kGreater{"Greater", infer_binary, evaluate_binary<IsGreater>, range_truth, nullptr};
 constinit const OpDef kGreaterEqual{"GreaterEqual", infer_binary, evaluate_binary<IsGreaterOrEqual>, range_truth,
-                                    nullptr};
+                                    lower_sign};
 constinit const OpDef kNot{"Not", infer_not, evaluate_not, range_truth, nullptr};
 constinit const OpDef kAnd{"And", infer_binary, evaluate_binary<BothTrue>, range_truth, nullptr};
 constinit const OpDef kOr{"Or", infer_binary, evaluate_binary<EitherTrue>, range_truth, nullptr};

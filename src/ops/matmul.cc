@@ -122,10 +122,23 @@ void lower_left(LowerContext& context, const Operands& o, const FloatTensor& a) 
   finish(context, y);
 }
 
+// lower_secret: a stack of products of two secrets.
+void lower_secret(LowerContext& context, const Operands& o) {
+  const auto stacked = [&](int side, const Shape& own_stack, int64_t rows, int64_t cols) {
+    Ints own = own_stack.dims(), wanted = o.stack.dims();
+    for (Ints* dims : {&own, &wanted}) dims->insert(dims->end(), {rows, cols});
+    const SlotId x = expanded(context, reshape(context, context.operand(side), Shape(own)), Shape(wanted));
+    return reshape(context, x, Shape{o.stack.elements(), rows, cols});
+  };
+  const BatchMatmul geometry{o.stack.elements(), o.rows, o.inner, o.cols};
+  const SlotId a = stacked(0, o.a_stack, o.rows, o.inner), b = stacked(1, o.b_stack, o.inner, o.cols);
+  finish(context, context.product(a, b, geometry));
+}
+
 void lower(LowerContext& context) {
   const FloatTensor *a = float_constant(context, 0), *b = float_constant(context, 1);
-  if (a == nullptr && b == nullptr) context.fail("a product of two secret tensors is not supported yet");
   const Operands o = *operands_of(context.input_shape(0), context.input_shape(1));
+  if (a == nullptr && b == nullptr) return lower_secret(context, o);
   const bool is_stack = b ? o.b_stack.elements() != 1 : o.a_stack.elements() != 1;
   if (is_stack) {
     context.fail(fmt::format("a product with a stack of constant matrices {} is not supported (supported: one matrix)",

@@ -16,6 +16,7 @@ constexpr double kSlack = 0.1;
 constexpr int kGuardBits = 2;
 constexpr int kMostTableBits = 48, kMostLookUpBits = 255;  // what a step may have
 constexpr int kLargestDegree = 3;
+constexpr double kUnitsBeyond = 8;
 
 double power_of_two(int exponent) { return std::ldexp(1.0, exponent); }
 
@@ -79,11 +80,11 @@ class Fitter {
     return t;
   }
 
-  // Both ends may be a unit larger: arguments were rounded.
+  // Arguments were computed with roundings and may lie a few units beyond both ends; they must not wrap to the other.
   void choose_truncation() {
-    const double low = std::floor(std::ldexp(problem_.low, problem_.x_scale)) - 1;
-    const double high = std::ceil(std::ldexp(problem_.high, problem_.x_scale)) + 1;
-    const double middle = std::nearbyint((low + high) / 2);
+    const double low = std::floor(std::ldexp(problem_.low, problem_.x_scale)) - kUnitsBeyond;
+    const double high = std::ceil(std::ldexp(problem_.high, problem_.x_scale)) + kUnitsBeyond;
+    const double middle = static_cast<float>(std::nearbyint((low + high) / 2));  // as a constant of a program holds it
     const int plain = truncation_for(std::max(std::abs(low), std::abs(high)));
     const int centered = truncation_for(std::max(high - middle, middle - low));
     fit_.truncate = std::min(plain, centered);

@@ -165,6 +165,29 @@ std::vector<Constant> evaluate_fold(const Graph& graph, const Node& node, Inputs
   });
 }
 
+// lower_largest: the reduced axes become one, in front of the window of a maximum.
+void lower_largest(LowerContext& context) {
+  const Shape& shape = context.input_shape(0);
+  const Constant* given_axes = context.node().inputs.size() > 1 ? context.constant(1) : nullptr;
+  const Ints axes = reduced_axes(context.node(), given_axes, shape);
+  SlotId x = require_secret(context, 0);
+  if (reduced_count(shape, axes) == 1) return finish(context, x);
+  Ints order = axes;  // reduced axes first, then the others
+  for (int64_t axis = 0; axis < shape.rank(); ++axis)
+    if (!std::binary_search(axes.begin(), axes.end(), axis)) order.push_back(axis);
+  PoolGeometry pool;
+  pool.in_h = pool.kernel_h = reduced_count(shape, axes);
+  pool.out_h = pool.in_w = pool.out_w = pool.kernel_w = pool.batch = 1;
+  pool.stride_h = pool.stride_w = pool.dilation_h = pool.dilation_w = 1;
+  pool.pad_top = pool.pad_left = 0;
+  pool.channels = shape.elements() / pool.in_h;
+  const double bound = context.type(x).bound;
+  if (!std::is_sorted(order.begin(), order.end())) x = context.emit(TransposeStep{x, order}, bound);
+  x = reshape(context, x, treville::input_shape(pool));
+  const auto t = context.truncation(x, LowerContext::Use::kMaximum);
+  finish(context, context.emit(MaxPoolStep{x, pool, t.truncate, t.k}));
+}
+
 double count_of(const RangeContext& context) {
   const Shape& shape = input_shape(context.graph, context.node, 0);
   const Constant* axes = context.inputs.size() > 1 ? context.constant(1) : nullptr;
@@ -190,7 +213,7 @@ constinit const OpDef kReduceMean{"ReduceMean", infer<Kind::kMean>, evaluate<Kin
                                   lower<Kind::kMean>};
 constinit const OpDef kReduceSum{"ReduceSum", infer<Kind::kSum>, evaluate<Kind::kSum>, range_sum, lower<Kind::kSum>};
 constinit const OpDef kReduceProd{"ReduceProd", infer<Kind::kProduct>, evaluate<Kind::kProduct>, nullptr, nullptr};
-constinit const OpDef kReduceMax{"ReduceMax", infer<Kind::kMean>, evaluate_fold<Largest>, same_range, nullptr};
+constinit const OpDef kReduceMax{"ReduceMax", infer<Kind::kMean>, evaluate_fold<Largest>, same_range, lower_largest};
 constinit const OpDef kReduceMin{"ReduceMin", infer<Kind::kMean>, evaluate_fold<Least>, same_range, nullptr};
 constinit const OpDef kReduceL1{"ReduceL1", infer<Kind::kSum>, evaluate_fold<Magnitudes>, summed_magnitudes<1>,
                                 nullptr};

@@ -7,6 +7,7 @@
 #include <map>
 #include <numbers>
 
+#include "ops/look_up.h"
 #include "ops/lowering.h"
 #include "ops/ops.h"
 
@@ -101,13 +102,13 @@ void check_domain(const RangeContext& context) {
   const Node& node = context.node;
   const double exponent = node.op == "Pow" ? node.get_float("exponent", 1) : 1;
   const bool is_root = node.op == "Sqrt" || exponent != std::floor(exponent);
-  const bool has_pole = node.op == "Reciprocal" || exponent < 0;
   if (node.op == "Log" || node.op == "Rsqrt") {
     if (x.low <= 0) fail_node(context.graph, node, "its operand may be 0 or negative");
   } else if (is_root && x.low < 0) {
     fail_node(context.graph, node, "its operand may be negative");
   }
-  if (has_pole && x.low <= 0 && x.high >= 0) fail_node(context.graph, node, "its operand may be 0");
+  if ((node.op == "Reciprocal" || exponent < 0) && x.low <= 0 && x.high >= 0)
+    fail_node(context.graph, node, "its operand may be 0");
 }
 
 Interval range(const RangeContext& context) {
@@ -120,6 +121,11 @@ Interval range(const RangeContext& context) {
   for (double point : turning_points(context.node))
     if (point > x.low && point < x.high) y = hull(y, {f(point), f(point)});
   return y;
+}
+
+void lower_square(LowerContext& context) {
+  const SlotId x = require_secret(context, 0);
+  context.set_result(context.product(x, x, Elementwise{context.output_shape()}));
 }
 
 }  // namespace
@@ -143,32 +149,32 @@ std::vector<double> turning_points(const Node& node) {
   return {0};
 }
 
-bool is_monotone(const Node& node) {
-  static constexpr std::string_view kMonotone[] = {"Sigmoid",  "Tanh", "Exp",  "Log",      "Erf",        "Softplus",
-                                                   "Softsign", "Sqrt", "Relu", "Identity", "HardSigmoid"};
-  return std::find(std::begin(kMonotone), std::end(kMonotone), node.op) != std::end(kMonotone);
+bool has_pole(const Node& node) {
+  const double exponent = node.op == "Pow" ? node.get_float("exponent", 1) : 1;
+  return node.op == "Log" || node.op == "Sqrt" || node.op == "Rsqrt" || node.op == "Reciprocal" || exponent < 0 ||
+         exponent != std::floor(exponent);
 }
 
-constinit const OpDef kSigmoid{"Sigmoid", infer, evaluate, range, nullptr};
-constinit const OpDef kTanh{"Tanh", infer, evaluate, range, nullptr};
-constinit const OpDef kExp{"Exp", infer, evaluate, range, nullptr};
-constinit const OpDef kLog{"Log", infer, evaluate, range, nullptr};
-constinit const OpDef kErf{"Erf", infer, evaluate, range, nullptr};
-constinit const OpDef kSoftplus{"Softplus", infer, evaluate, range, nullptr};
-constinit const OpDef kSoftsign{"Softsign", infer, evaluate, range, nullptr};
-constinit const OpDef kElu{"Elu", infer, evaluate, range, nullptr};
-constinit const OpDef kSelu{"Selu", infer, evaluate, range, nullptr};
-constinit const OpDef kSwish{"Swish", infer, evaluate, range, nullptr};
-constinit const OpDef kGelu{"Gelu", infer_gelu, evaluate, range, nullptr};
-constinit const OpDef kMish{"Mish", infer, evaluate, range, nullptr};
-constinit const OpDef kSqrt{"Sqrt", infer, evaluate, range, nullptr};
-constinit const OpDef kRsqrt{"Rsqrt", infer, evaluate, range, nullptr};
-constinit const OpDef kReciprocal{"Reciprocal", infer, evaluate, range, nullptr};
+constinit const OpDef kSigmoid{"Sigmoid", infer, evaluate, range, lower_function};
+constinit const OpDef kTanh{"Tanh", infer, evaluate, range, lower_function};
+constinit const OpDef kExp{"Exp", infer, evaluate, range, lower_function};
+constinit const OpDef kLog{"Log", infer, evaluate, range, lower_function};
+constinit const OpDef kErf{"Erf", infer, evaluate, range, lower_function};
+constinit const OpDef kSoftplus{"Softplus", infer, evaluate, range, lower_function};
+constinit const OpDef kSoftsign{"Softsign", infer, evaluate, range, lower_function};
+constinit const OpDef kElu{"Elu", infer, evaluate, range, lower_function};
+constinit const OpDef kSelu{"Selu", infer, evaluate, range, lower_function};
+constinit const OpDef kSwish{"Swish", infer, evaluate, range, lower_function};
+constinit const OpDef kGelu{"Gelu", infer_gelu, evaluate, range, lower_function};
+constinit const OpDef kMish{"Mish", infer, evaluate, range, lower_function};
+constinit const OpDef kSqrt{"Sqrt", infer, evaluate, range, lower_function};
+constinit const OpDef kRsqrt{"Rsqrt", infer, evaluate, range, lower_function};
+constinit const OpDef kReciprocal{"Reciprocal", infer, evaluate, range, lower_function};
 constinit const OpDef kHardSigmoid{"HardSigmoid", infer, evaluate, range, nullptr};
 constinit const OpDef kHardSwish{"HardSwish", infer, evaluate, range, nullptr};
-constinit const OpDef kPow{"Pow", infer_pow, evaluate, range, nullptr};
-constinit const OpDef kSquare{"Square", infer, evaluate, range, nullptr};
-constinit const OpDef kSin{"Sin", infer, evaluate, range, nullptr};
-constinit const OpDef kCos{"Cos", infer, evaluate, range, nullptr};
+constinit const OpDef kPow{"Pow", infer_pow, evaluate, range, lower_function};
+constinit const OpDef kSquare{"Square", infer, evaluate, range, lower_square};
+constinit const OpDef kSin{"Sin", infer, evaluate, range, lower_function};
+constinit const OpDef kCos{"Cos", infer, evaluate, range, lower_function};
 
 }  // namespace treville::ops

@@ -16,7 +16,7 @@ using RealFunction = std::function<double(double)>;
 RealFunction real_function(const Node& node);
 // turning_points lists the arguments at which the function may have an extremum or a kink.
 std::vector<double> turning_points(const Node& node);
-// is_monotone: the function only rises or only falls over the whole line (Relu and Identity among them).
-bool is_monotone(const Node& node);
+// has_pole: the function is not defined, or not smooth, at 0, so its arguments must keep away from it.
+bool has_pole(const Node& node);
 
 }  // namespace treville::ops

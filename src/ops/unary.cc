@@ -66,12 +66,29 @@ void lower_neg(LowerContext& context) {
   context.set_result(context.emit(ScaleStep{require_secret(context, 0), -1, Bits(0)}));
 }
 
+// lower_floor: a truncation to integers gives the floor or one more, and the sign of what is left says which.
+void lower_floor(LowerContext& context) {
+  constexpr int kFinest = 20;  // more fraction bits would only make the sign dearer
+  SlotId x = require_secret(context, 0);
+  x = context.masked_at(x, kFinest);
+  const SlotType type = context.type(x);
+  const SlotId whole = context.masked_at(x, 0);
+  if (type.scale == Bits(0)) return context.set_result(whole);
+  CHECK(context.type(whole).scale == Bits(0), "the integer part has fraction bits");
+  const SlotId rest = context.emit(AddStep{x, whole, Bits(0), type.scale, true}, 1);
+  const SlotId is_below = context.emit(NonNegativeStep{rest, Bits(0), type.scale + Bits(2)}, 1);
+  const SlotId sum = context.emit(AddStep{whole, is_below, Bits(0), Bits(0), false}, context.type(whole).bound + 1);
+  FloatTensor minus_one(type.shape.rank() == 0 ? Shape{} : Shape{type.shape[type.shape.rank() - 1]});
+  std::fill(minus_one.values.begin(), minus_one.values.end(), -1.0F);
+  context.set_result(context.add_constant(sum, minus_one, context.type(whole).bound + 1));
+}
+
 }  // namespace
 
 constinit const OpDef kNeg{"Neg", infer, evaluate<Negative>, range_neg, lower_neg};
 constinit const OpDef kAbs{"Abs", infer, evaluate<Magnitude>, range_abs, nullptr};
 constinit const OpDef kSign{"Sign", infer, evaluate<SignOf>, range_monotone<sign_of_real>, nullptr};
-constinit const OpDef kFloor{"Floor", infer, evaluate<Whole<floor_of>>, range_monotone<floor_of_real>, nullptr};
+constinit const OpDef kFloor{"Floor", infer, evaluate<Whole<floor_of>>, range_monotone<floor_of_real>, lower_floor};
 constinit const OpDef kCeil{"Ceil", infer, evaluate<Whole<ceil_of>>, range_monotone<ceil_of_real>, nullptr};
 constinit const OpDef kRound{"Round", infer, evaluate<Whole<round_of>>, range_monotone<round_of_real>, nullptr};
 
