@@ -52,6 +52,14 @@ class Emitter {
     return ConstantId(static_cast<uint32_t>(constants.size() - 1));
   }
 
+  // add_table: equal tables are one, whatever layer asks for them first.
+  TableId add_table(const std::string& name, const LookUpTable& table) {
+    for (size_t i = 0; i < program.tables.size(); ++i)
+      if (program.tables[i].table == table) return TableId(static_cast<uint32_t>(i));
+    program.tables.push_back({unique_name(name), table, Bits(0)});
+    return TableId(static_cast<uint32_t>(program.tables.size() - 1));
+  }
+
   // producer is the step that makes a slot: in single-assignment form outputs alone make none, so it is looked up.
   Step& producer(SlotId slot) {
     for (size_t i = program.steps.size(); i-- > 0;)
@@ -138,6 +146,15 @@ class Lowering final : public LowerContext {
   }
   SlotId linear(std::vector<Term> terms, const FloatTensor* bias) override;
   SlotId masked(SlotId x, const FloatTensor& weight) override { return masked_operand(x, largest_of(weight)); }
+  SlotId product(SlotId a, SlotId b, const ProductGeometry& geometry) override;
+  SlotId masked_at(SlotId x, int scale) override;
+  Interval argument_range(int input, bool keeps_sign) const override {
+    return plan_.of(input_value(input)).range.arguments(keeps_sign);
+  }
+  double result_bound() const override { return result_plan().range.bound; }
+  int wanted_scale() const override { return result_plan().scale; }
+  double typical() const override { return result_plan().range.rms; }
+  TableId add_table(const LookUpTable& table) override { return emitter_.add_table(node_->name + "_t", table); }
   Truncation truncation(SlotId x, Use use) override { return truncation(x, use, type(x).bound); }
   Truncation truncation(SlotId x, Use use, double bound) override {
     const bool is_index = !is_float(graph_, node_->outputs[0]);
@@ -170,6 +187,8 @@ class Lowering final : public LowerContext {
   Truncation truncation_to(SlotId x, Use use, double bound, int target) const;
   SlotId rescaled(SlotId x, int target);
   SlotId masked_operand(SlotId x, double largest_weight);
+  SlotId undivided(SlotId x);
+  SlotId factor(SlotId x);
   SlotId with_divisor(SlotId x, int64_t divisor);
   int wanted_scale(SlotId x) const {
     const auto found = wanted_scale_.find(x);
@@ -185,8 +204,9 @@ class Lowering final : public LowerContext {
   const int width_;
   const Node* node_ = nullptr;
   std::map<ValueId, SlotId> slots_;
-  std::map<SlotId, int> wanted_scale_;                                 // the plan's scale of the value a slot holds
-  std::map<std::pair<SlotId, int>, SlotId> rescaled_;                  // by slot and target scale
+  std::map<SlotId, int> wanted_scale_;                 // the plan's scale of the value a slot holds
+  std::map<std::pair<SlotId, int>, SlotId> rescaled_;  // by slot and target scale
+  std::map<SlotId, SlotId> undivided_;
   std::map<ValueId, std::pair<PostProcess, int64_t>> post_processed_;  // what the recipient computes from an output
 };
 
@@ -308,6 +328,66 @@ SlotId Lowering::linear(std::vector<Term> terms, const FloatTensor* bias) {
   if (bias != nullptr) step.bias = emitter_.add_constant(node_->name + "_b", *bias, 1, scale);
   step.modulus = bits_of(plan_.ring);
   return emit(std::move(step));
+}
+
+// undivided multiplies by the inverse of the divisor, which then no longer stands behind the integers.
+SlotId Lowering::undivided(SlotId x) {
+  if (type(x).divisor == 1) return x;
+  if (const auto found = undivided_.find(x); found != undivided_.end()) return found->second;
+  const double bound = type(x).bound;
+  const SlotId masked = is_full_mask(x) ? x : rescaled(x, wanted_scale(x));
+  const SlotType held = type(masked);
+  const auto divisor = static_cast<double>(held.divisor);
+  const int room = width_ - 2 - magnitude_bits(bound) - held.scale.value();
+  const int weight_scale = std::min(room, log2_of(held.divisor) + kMostWeightBits / 2);
+  if (weight_scale < log2_of(held.divisor) + kFewestWeightBits)
+    fail(fmt::format("a sum that stands for an average of {} leaves no room in the {}-bit ring", held.divisor, width_));
+  const ChannelGeometry map{held.shape.elements(), 1};
+  const FloatTensor one(Shape{1}, {1.0F});
+  LinearStep step;
+  const SlotId flat = emit(ReshapeStep{masked, treville::input_shape(map)}, bound);
+  step.terms.push_back({flat, map, emitter_.add_constant(node_->name + "_d", one, 1 / divisor, weight_scale)});
+  step.modulus = bits_of(plan_.ring);
+  const SlotId result = emit(ReshapeStep{emit(std::move(step), bound), held.shape}, bound);
+  wanted_scale_[result] = wanted_scale(x);
+  return undivided_[x] = result;
+}
+
+SlotId Lowering::masked_at(SlotId x, int scale) {
+  x = undivided(x);
+  return is_full_mask(x) && type(x).scale.value() <= scale ? x : rescaled(x, scale);
+}
+
+// factor gives x as a product reads it: masked, and not much finer than planned.
+SlotId Lowering::factor(SlotId x) {
+  const int wanted = std::max(0, wanted_scale(x));
+  x = undivided(x);
+  const bool is_fine = type(x).scale.value() > wanted + kExcessBits;
+  return is_full_mask(x) && !is_fine ? x : rescaled(x, wanted);
+}
+
+SlotId Lowering::product(SlotId a, SlotId b, const ProductGeometry& geometry) {
+  const int limit = result_plan().limit;
+  const bool is_square = a == b;
+  const int wanted_a = wanted_scale(a), wanted_b = wanted_scale(b);
+  a = factor(a);
+  b = is_square ? a : factor(b);
+  const auto excess = [&] { return type(a).scale.value() + type(b).scale.value() - limit; };
+  const auto narrow = [&](SlotId x, int by) { return by <= 0 ? x : rescaled(x, type(x).scale.value() - by); };
+  if (is_square) {
+    a = b = narrow(a, (excess() + 1) / 2);
+  } else {
+    a = narrow(a, std::min(excess(), type(a).scale.value() - wanted_a));
+    b = narrow(b, std::min(excess(), type(b).scale.value() - wanted_b));
+    const bool a_is_whole = type(a).scale.value() <= excess() / 2, b_is_whole = type(b).scale.value() <= excess() / 2;
+    if (!a_is_whole) a = narrow(a, b_is_whole ? excess() : (excess() + 1) / 2);
+    if (!b_is_whole) b = narrow(b, excess());
+  }
+  if (excess() > 0) {
+    fail(fmt::format("the product of its operands does not fit the {}-bit ring: {} bits are missing. {}", width_,
+                     excess(), width_ == 32 ? "Use the 64-bit ring." : "Calibrate with representative samples."));
+  }
+  return emit(ProductStep{a, b, geometry});
 }
 
 // with_divisor multiplies the integers of x so that `divisor` (a multiple of its own) stands behind them.

@@ -72,10 +72,13 @@ FloatTensor transpose_constant(const FloatTensor& x, const Permutation& p) {
 // How operations are carried, by what they do to axes.
 constexpr auto kImageOps = std::to_array<std::string_view>(
     {"AveragePool", "BatchNorm", "Conv", "ConvTranspose", "DepthToSpace", "MaxPool", "Resize", "SpaceToDepth"});
-constexpr auto kUnaryOps = std::to_array<std::string_view>({"Clip", "Dropout", "Identity", "LeakyRelu", "Neg", "Relu"});
+constexpr auto kUnaryOps = std::to_array<std::string_view>(
+    {"Clip",     "Cos",       "Dropout", "Elu",      "Erf",      "Exp",  "Floor",      "Gelu",  "GreaterEqual",
+     "Identity", "LeakyRelu", "Log",     "Mish",     "Neg",      "Pow",  "Reciprocal", "Relu",  "Rsqrt",
+     "Selu",     "Sigmoid",   "Sin",     "Softplus", "Softsign", "Sqrt", "Square",     "Swish", "Tanh"});
 constexpr auto kBinaryOps = std::to_array<std::string_view>({"Add", "Div", "Mul", "Sub"});
 constexpr auto kReductions =
-    std::to_array<std::string_view>({"ArgMax", "ArgMin", "ReduceMean", "ReduceSum", "Squeeze"});
+    std::to_array<std::string_view>({"ArgMax", "ArgMin", "ReduceMax", "ReduceMean", "ReduceSum", "Squeeze"});
 
 // Carrier walks the nodes once. Each value of the old graph is known as a view: a base value and the permutation
 // through which the old value sees it. A node runs on the bases where it can; elsewhere its operands are transposed.

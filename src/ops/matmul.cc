@@ -172,10 +172,22 @@ void lower_left(LowerContext& context, const Operands& o, const FloatTensor& a) 
   finish(context, y);
 }
 
+// lower_secret: a stack of products of two secrets.
+void lower_secret(LowerContext& context, const Operands& o) {
+  const auto side_of = [&](int side, const Shape& own_stack, int64_t rows, int64_t cols) {
+    const SlotId own = reshape(context, context.operand(side), stacked(own_stack, rows, cols));
+    const SlotId x = expanded(context, own, stacked(o.stack, rows, cols));
+    return reshape(context, x, Shape{o.stack.elements(), rows, cols});
+  };
+  const BatchMatmul geometry{o.stack.elements(), o.rows, o.inner, o.cols};
+  const SlotId a = side_of(0, o.a_stack, o.rows, o.inner), b = side_of(1, o.b_stack, o.inner, o.cols);
+  finish(context, context.product(a, b, geometry));
+}
+
 void lower(LowerContext& context) {
   const FloatTensor *a = float_constant(context, 0), *b = float_constant(context, 1);
-  if (a == nullptr && b == nullptr) context.fail("a product of two secret tensors is not supported yet");
   const Operands o = *operands_of(context.input_shape(0), context.input_shape(1));
+  if (a == nullptr && b == nullptr) return lower_secret(context, o);
   return b ? lower_right(context, o, *b) : lower_left(context, o, *a);
 }
 

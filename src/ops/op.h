@@ -89,6 +89,21 @@ class LowerContext {
   virtual SlotId linear(std::vector<Term> terms, const FloatTensor* bias) = 0;
   // masked gives x as a linear step with weights of this size reads it, so that moving parts of it stays local.
   virtual SlotId masked(SlotId x, const FloatTensor& weight) = 0;
+  // product emits a * b, both secret: they are made masked, with scales whose sum leaves room for this node's result.
+  // One and the same slot gives a square.
+  virtual SlotId product(SlotId a, SlotId b, const ProductGeometry& geometry) = 0;
+  // masked_at gives x masked over the full ring, with divisor 1 and, as near as its width allows, at most `scale`
+  // fraction bits.
+  virtual SlotId masked_at(SlotId x, int scale) = 0;
+  // argument_range is the planned interval of an operand, one that does not cross 0 where its values never did if it
+  // keeps_sign; result_bound the planned bound of the node's result, wanted_scale the fraction bits that the plan would
+  // like the node's result to have, typical the usual size of its elements (0: not known).
+  virtual Interval argument_range(int input, bool keeps_sign) const = 0;
+  virtual double result_bound() const = 0;
+  virtual int wanted_scale() const = 0;
+  virtual double typical() const = 0;
+  // add_table registers a public table of integers (at scale 0); equal tables are one.
+  virtual TableId add_table(const LookUpTable& table) = 0;
   // truncation chooses f and k for a step on x whose result is this node's output, or for an inner value with `bound`.
   struct Truncation {
     Bits truncate, k, scale;  // scale of the truncated value

@@ -139,7 +139,8 @@ class RealContext : public LowerContext {
     const SlotId slot = std::visit([&](const auto& step) { return compute(step); }, body);
     types_[index_of(slot)].bound = bound > 0 ? bound : largest(held_[index_of(slot)]);
     if (bound > 0) {
-      EXPECT_GE(bound * 1.0001 * static_cast<double>(type(slot).divisor), largest(held_[index_of(slot)]));
+      const double rounding = std::ldexp(1.0, -type(slot).scale.value());
+      EXPECT_GE(bound * 1.0001 * static_cast<double>(type(slot).divisor) + rounding, largest(held_[index_of(slot)]));
     }
     steps.push_back(std::move(body));
     return slot;
@@ -165,6 +166,25 @@ class RealContext : public LowerContext {
     SlotType masked_type = type(x);
     masked_type.form = Form::kMasked;
     return add(real(x), masked_type);
+  }
+  SlotId product(SlotId a, SlotId b, const ProductGeometry& geometry) override {
+    return emit(ProductStep{a, b, geometry}, 0);
+  }
+  SlotId masked_at(SlotId x, int scale) override {
+    const int f = std::max(0, type(x).scale.value() - scale);
+    return emit(RescaleStep{x, Bits(f), Bits(20)}, type(x).bound);
+  }
+  double result_bound() const override { return 1e6; }
+  Interval argument_range(int input, bool) const override {
+    const FloatTensor& x = std::get<FloatTensor>(one_.operand(static_cast<size_t>(input)));
+    const auto [low, high] = std::minmax_element(x.values.begin(), x.values.end());
+    return {*low, *high};
+  }
+  int wanted_scale() const override { return 10; }
+  double typical() const override { return 1; }
+  TableId add_table(const LookUpTable& table) override {
+    tables.push_back(table);
+    return TableId(static_cast<uint32_t>(tables.size() - 1));
   }
   Truncation truncation(SlotId x, Use use) override { return truncation(x, use, type(x).bound); }
   Truncation truncation(SlotId x, Use, double bound) override {
@@ -207,6 +227,7 @@ class RealContext : public LowerContext {
   int linears = 0;  // linear steps, and the maps of all their terms
   std::vector<LinearMap> maps;
   std::vector<double> opened_bounds;
+  std::vector<LookUpTable> tables;
   SlotId result{};
 
  private:
@@ -261,7 +282,10 @@ class RealContext : public LowerContext {
     return mapped(s.x, s.truncate, 0, [](float x) { return std::max(x, 0.0F); });
   }
   SlotId compute(const RescaleStep& s) {
-    return mapped(s.x, s.truncate, 0, [](float x) { return x; });
+    const int scale = (type(s.x).scale - s.truncate).value();
+    return mapped(s.x, s.truncate, 0, [=](float x) {
+      return s.truncate == Bits(0) ? x : std::ldexp(std::floor(std::ldexp(x, scale)), -scale);
+    });
   }
   SlotId compute(const ClipStep& s) {
     const auto upper =
@@ -360,6 +384,36 @@ class RealContext : public LowerContext {
     EXPECT_GE(*std::min_element(s.indices.begin(), s.indices.end()), 0);
     EXPECT_LT(*std::max_element(s.indices.begin(), s.indices.end()), shape[static_cast<int>(s.axis)]);
     return add(gathered.floats(), type(s.x));
+  }
+  SlotId compute(const ProductStep& s) {
+    SlotType slot_type = type(s.a);
+    slot_type.scale = type(s.a).scale + type(s.b).scale;
+    FloatTensor a = real(s.a), b = real(s.b);
+    a.shape = left_shape(s.geometry), b.shape = right_shape(s.geometry);
+    const char* op = std::holds_alternative<Elementwise>(s.geometry) ? "Mul" : "MatMul";
+    return add(OneNode(op, {a, b}).floats(), slot_type);
+  }
+  SlotId compute(const LookUpStep& s) {
+    const FloatTensor& x = real(s.x);
+    FloatTensor y(look_up_shape(s.tables.size(), x.shape));
+    size_t to = 0;
+    for (TableId table : s.tables)
+      for (float value : x.values) {
+        const auto integer = std::nearbyint(std::ldexp(static_cast<double>(value), type(s.x).scale.value()));
+        const auto index = static_cast<int64_t>(std::floor(std::ldexp(integer, -s.truncate.value())));
+        const auto& entries = tables[index_of(table)].entries;
+        y.values[to++] = static_cast<float>(entries.at(static_cast<size_t>(index) + entries.size() / 2));
+      }
+    SlotType slot_type = type(s.x);
+    slot_type.scale = Bits(0);
+    return add(std::move(y), slot_type);
+  }
+  SlotId compute(const NonNegativeStep& s) {
+    FloatTensor y = real(s.x);
+    for (float& value : y.values) value = value >= 0 ? 1.0F : 0.0F;
+    SlotType slot_type = type(s.x);
+    slot_type.scale = Bits(0);
+    return add(std::move(y), slot_type);
   }
   SlotId compute(const ConcatStep& s) {
     std::vector<Constant> parts;

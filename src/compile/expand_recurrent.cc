@@ -1,0 +1,150 @@
+#include "compile/expand_recurrent.h"
+
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "ops/recurrent.h"
+
+namespace treville {
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+// Layer holds what the three kinds share: the products of all time steps with W, and the walk through time.
+class Layer {
+ public:
+  Layer(GraphBuilder& builder, const Node& node) : b(builder), node_(node) {
+    batch_ = b.shape(node.inputs[0])[0];
+    time_ = b.shape(node.inputs[0])[1];
+    h_ = b.shape(node.inputs[2])[0];
+    // One matrix product for all steps; the bias joins it.
+    all_ = b.add("Add", {b.add("MatMul", {node.inputs[0], node.inputs[1]}), node.inputs[3]});
+  }
+
+  // walk runs step(the time step's x W + B) in the layer's order and gives the sequence; step returns the new h.
+  template <class Step>
+  ValueId walk(const Step& step) {
+    const bool reverse = node_.get_int("reverse", 0) != 0;
+    std::vector<ValueId> states(static_cast<size_t>(time_));
+    for (int64_t i = 0; i < time_; ++i) {
+      const int64_t t = reverse ? time_ - 1 - i : i;
+      const ValueId slice = b.add("Slice", {all_}, {{"starts", Ints{t}}, {"ends", Ints{t + 1}}, {"axes", Ints{1}}});
+      const int64_t width = b.shape(all_)[2];
+      states[static_cast<size_t>(t)] = step(b.add("Reshape", {slice}, {{"shape", Ints{batch_, width}}}));
+    }
+    for (ValueId& state : states) state = b.add("Reshape", {state}, {{"shape", Ints{batch_, 1, h_}}});
+    return states.size() == 1 ? states[0] : b.add("Concat", states, {{"axis", int64_t{1}}});
+  }
+
+  // initial is the state before the first step; none stands for zeros.
+  std::optional<ValueId> initial(size_t input) const {
+    return input < node_.inputs.size() ? std::optional(node_.inputs[input]) : std::nullopt;
+  }
+  ValueId or_zeros(std::optional<ValueId> state) { return state ? *state : b.constant(FloatTensor(Shape{batch_, h_})); }
+
+  // gate takes the columns of gate number `index`.
+  ValueId gate(ValueId x, int64_t index, int64_t count = 1) {
+    const int axis = b.shape(x).rank() - 1;
+    return b.add("Slice", {x},
+                 {{"starts", Ints{index * h_}}, {"ends", Ints{(index + count) * h_}}, {"axes", Ints{axis}}});
+  }
+  ValueId activate(const std::string& name, ValueId x) { return name == "Identity" ? x : b.add(name, {x}); }
+  std::string gate_activation() const { return node_.get_string("recurrent_activation", "Sigmoid"); }
+  std::string activation() const { return node_.get_string("activation", "Tanh"); }
+
+  // recurrent adds h R to a sum; without a state there is nothing to add.
+  ValueId recurrent(ValueId sum, std::optional<ValueId> h, ValueId r) {
+    return h ? b.add("Add", {sum, b.add("MatMul", {*h, r})}) : sum;
+  }
+  // times and plus leave out operands that are zero.
+  std::optional<ValueId> times(ValueId a, std::optional<ValueId> state) {
+    return state ? std::optional(b.add("Mul", {a, *state})) : std::nullopt;
+  }
+  ValueId plus(ValueId a, std::optional<ValueId> rest) { return rest ? b.add("Add", {a, *rest}) : a; }
+
+  GraphBuilder& b;
+
+ private:
+  const Node& node_;
+  ValueId all_{};
+  int64_t batch_ = 0, time_ = 0, h_ = 0;
+};
+
+std::vector<ValueId> expand_lstm(GraphBuilder& b, const Node& node) {
+  Layer layer(b, node);
+  std::optional<ValueId> h = layer.initial(4), c = layer.initial(5);
+  const bool has_peepholes = node.inputs.size() > 6;
+  const auto peephole = [&](ValueId sum, int64_t index, std::optional<ValueId> cell) {
+    return has_peepholes ? layer.plus(sum, layer.times(layer.gate(node.inputs[6], index), cell)) : sum;
+  };
+  const std::string gate = layer.gate_activation();
+  // Gates of one activation that see no peephole are activated together.
+  const bool together = !has_peepholes;
+  const ValueId sequence = layer.walk([&](ValueId x) {
+    const ValueId sum = layer.recurrent(x, h, node.inputs[2]);
+    ValueId i{}, f{};
+    if (together) {
+      const ValueId both = layer.activate(gate, layer.gate(sum, 0, 2));
+      i = layer.gate(both, 0), f = layer.gate(both, 1);
+    } else {
+      i = layer.activate(gate, peephole(layer.gate(sum, 0), 0, c));
+      f = layer.activate(gate, peephole(layer.gate(sum, 1), 2, c));
+    }
+    const ValueId g = layer.activate(layer.activation(), layer.gate(sum, 2));
+    c = layer.plus(b.add("Mul", {i, g}), layer.times(f, c));
+    const ValueId o = layer.activate(gate, peephole(layer.gate(sum, 3), 1, c));
+    h = b.add("Mul", {o, layer.activate(ops::output_activation(node), *c)});
+    return *h;
+  });
+  return {sequence, layer.or_zeros(h), layer.or_zeros(c)};
+}
+
+std::vector<ValueId> expand_gru(GraphBuilder& b, const Node& node) {
+  Layer layer(b, node);
+  std::optional<ValueId> h = layer.initial(5);
+  const bool linear_before_reset = node.get_int("linear_before_reset", 0) != 0;
+  const ValueId r_gates = layer.gate(node.inputs[2], 0, 2), r_candidate = layer.gate(node.inputs[2], 2);
+  const ValueId b_gates = layer.gate(node.inputs[4], 0, 2), b_candidate = layer.gate(node.inputs[4], 2);
+  const ValueId sequence = layer.walk([&](ValueId x) {
+    const ValueId sum = layer.recurrent(b.add("Add", {layer.gate(x, 0, 2), b_gates}), h, r_gates);
+    const ValueId gates = layer.activate(layer.gate_activation(), sum);
+    const ValueId z = layer.gate(gates, 0), r = layer.gate(gates, 1);
+    ValueId candidate = layer.gate(x, 2);
+    if (linear_before_reset) {
+      const ValueId inner = h ? b.add("Add", {b.add("MatMul", {*h, r_candidate}), b_candidate}) : b_candidate;
+      candidate = b.add("Add", {candidate, b.add("Mul", {r, inner})});
+    } else {
+      candidate = layer.recurrent(b.add("Add", {candidate, b_candidate}), layer.times(r, h), r_candidate);
+    }
+    const ValueId g = layer.activate(layer.activation(), candidate);
+    // (1 - z) g + z h = g + z (h - g)
+    const ValueId difference = h ? b.add("Sub", {*h, g}) : b.add("Neg", {g});
+    h = b.add("Add", {g, b.add("Mul", {z, difference})});
+    return *h;
+  });
+  return {sequence, layer.or_zeros(h)};
+}
+
+std::vector<ValueId> expand_rnn(GraphBuilder& b, const Node& node) {
+  Layer layer(b, node);
+  std::optional<ValueId> h = layer.initial(4);
+  const ValueId sequence = layer.walk([&](ValueId x) {
+    h = layer.activate(layer.activation(), layer.recurrent(x, h, node.inputs[2]));
+    return *h;
+  });
+  return {sequence, layer.or_zeros(h)};
+}
+
+}  // namespace
+
+bool is_recurrent(const Node& node) { return node.op == "Lstm" || node.op == "Gru" || node.op == "Rnn"; }
+
+std::vector<ValueId> expand_recurrent(GraphBuilder& builder, const Node& node) {
+  if (node.op == "Lstm") return expand_lstm(builder, node);
+  if (node.op == "Gru") return expand_gru(builder, node);
+  CHECK(node.op == "Rnn", "{} is not a recurrent layer", node.op);
+  return expand_rnn(builder, node);
+}
+
+}  // namespace treville
