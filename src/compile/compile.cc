@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "compile/drop_constants.h"
 #include "compile/expand_composites.h"
+#include "compile/expand_einsum.h"
 #include "compile/fold_batchnorm.h"
 #include "compile/fold_constants.h"
 #include "compile/infer_shapes.h"
@@ -75,6 +76,7 @@ Compiled compile(Graph graph, const CompileOptions& options) {
 
   infer_shapes(graph, options.batch);
   after_graph_pass("infer_shapes");
+  graph_pass("expand_einsum", expand_einsum);
   graph_pass("fold_constants", fold_constants);
   graph_pass("remove_identities", remove_identities);
   const int64_t parameters = graph.parameters();

@@ -1,6 +1,7 @@
 #include "compile/plan_fixed_point.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 
@@ -61,6 +62,7 @@ class Planner {
   }
 
   FixedPointPlan run() {
+    note_divisors();
     for (ValueId output : graph_.outputs) limit(output, room(output, 0));
     for (size_t i = graph_.nodes.size(); i-- > 0;) limit_inputs(graph_.nodes[i]);
     for (ValueId output : graph_.outputs) wants_[index_of(output)].push_back(of(output).limit);
@@ -110,9 +112,28 @@ class Planner {
         case Role::kLocal:
           limit_local(input, node);
           of(input).wants_mask = of(input).wants_mask || of(result).wants_mask;
+          // Operands of different divisors are rescaled to one, for which a bit more than the value's own is needed.
+          if (node.inputs.size() > 1 && joins_divisors(node)) limit(input, room(input, 1));
           break;
       }
     }
+  }
+
+  // note_divisors finds the values behind which a divisor may stand: averages over counts that are no power of two, and
+  // what is computed from them before the next linear layer.
+  void note_divisors() {
+    is_divided_.assign(graph_.value_count(), false);
+    for (const Node& node : graph_.nodes) {
+      const bool is_average = node.op == "AveragePool" || node.op == "ReduceMean";
+      bool divided = is_average && !std::has_single_bit(static_cast<uint64_t>(summed(graph_, node)));
+      const Role role = role_of(graph_, node);
+      if (role == Role::kLocal || role == Role::kActivation || role == Role::kMaximum)
+        divided = divided || joins_divisors(node);
+      for (ValueId output : node.outputs) is_divided_[index_of(output)] = divided;
+    }
+  }
+  bool joins_divisors(const Node& node) const {
+    return std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId x) { return is_divided_[index_of(x)]; });
   }
 
   // limit_local: what is not truncated passes its reader's limit on; a sum needs room for all its elements.
@@ -256,6 +277,7 @@ class Planner {
   const Uses uses_;
   FixedPointPlan plan_;
   std::vector<std::vector<double>> wants_;
+  std::vector<bool> is_divided_;
 };
 
 }  // namespace

@@ -186,12 +186,11 @@ TEST_P(LightModels, ImportWithTheirConvolutionsAndUnsupportedNodes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Onnx, LightModels,
-                         ::testing::Values(Light{"light_bvlc_alexnet", 5, {}},
-                                           Light{"light_densenet121", 121, {}},
-                                           Light{"light_inception_v1", 57, {}},
-                                           Light{"light_inception_v2", 69, {}}, Light{"light_resnet50", 53, {}},
-                                           Light{"light_shufflenet", 49, {}}, Light{"light_squeezenet", 26, {}},
-                                           Light{"light_vgg19", 16, {}}, Light{"light_zfnet512", 5, {}}),
+                         ::testing::Values(Light{"light_bvlc_alexnet", 5, {}}, Light{"light_densenet121", 121, {}},
+                                           Light{"light_inception_v1", 57, {}}, Light{"light_inception_v2", 69, {}},
+                                           Light{"light_resnet50", 53, {}}, Light{"light_shufflenet", 49, {}},
+                                           Light{"light_squeezenet", 26, {}}, Light{"light_vgg19", 16, {}},
+                                           Light{"light_zfnet512", 5, {}}),
                          [](const auto& test) { return std::string(test.param.file); });
 
 TEST(ExampleModels, DigitsImportAlikeFromBothFormats) {

@@ -307,8 +307,8 @@ TEST(TfModel, ListsEveryUnsupportedNodeAndItsReadOutputs) {
     seen.push_back(node.name + " " + node.origin);
     reasons.push_back(node.reason);
   }
-  EXPECT_THAT(seen, ElementsAre("a Acosh", "b Unique", "d LookupTableFindV2", "e RandomStandardNormal",
-                                "v VarHandleOp"));
+  EXPECT_THAT(seen,
+              ElementsAre("a Acosh", "b Unique", "d LookupTableFindV2", "e RandomStandardNormal", "v VarHandleOp"));
   EXPECT_THAT(reasons,
               ElementsAre("not supported", HasSubstr("depends on the data"), HasSubstr("which key is asked for"),
                           HasSubstr("random numbers are not supported"), HasSubstr("the model is not frozen")));

@@ -6,12 +6,12 @@ namespace {
 
 TEST(Table, FindsEveryNameOnce) {
   const auto names = op_names();
-  EXPECT_EQ(names.size(), 100u);
+  EXPECT_EQ(names.size(), 101u);
   for (size_t i = 0; i < names.size(); ++i) {
     const OpDef* op = find_op(names[i]);
     ASSERT_NE(op, nullptr);
     EXPECT_NE(op->infer, nullptr) << names[i];
-    const bool becomes_another = names[i] == "Part" || names[i] == "Reverse";
+    const bool becomes_another = names[i] == "Part" || names[i] == "Reverse" || names[i] == "Einsum";
     EXPECT_EQ(op->evaluate == nullptr, becomes_another) << names[i];
     EXPECT_TRUE(i == 0 || names[i - 1] < names[i]) << names[i];
   }

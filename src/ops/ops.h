@@ -7,6 +7,7 @@ namespace treville::ops {
 
 extern const OpDef kConv;                                           // conv.cc
 extern const OpDef kConvTranspose;                                  // conv_transpose.cc
+extern const OpDef kEinsum;                                         // einsum.cc
 extern const OpDef kMatMul;                                         // matmul.cc
 extern const OpDef kAdd, kSub, kMul, kDiv;                          // arithmetic.cc
 extern const OpDef kNeg, kAbs, kSign, kFloor, kCeil, kRound;        // unary.cc
