@@ -54,7 +54,11 @@ class Layer {
     return b.add("Slice", {x},
                  {{"starts", Ints{index * h_}}, {"ends", Ints{(index + count) * h_}}, {"axes", Ints{axis}}});
   }
-  ValueId activate(const std::string& name, ValueId x) { return name == "Identity" ? x : b.add(name, {x}); }
+  // activate: the arguments of all time steps have one range, and so the function one table.
+  ValueId activate(const std::string& name, ValueId x, const std::string& part) {
+    if (name == "Identity") return x;
+    return b.twin(b.add(name, {b.twin(x, part + "_argument")}), part);
+  }
   std::string gate_activation() const { return node_.get_string("recurrent_activation", "Sigmoid"); }
   std::string activation() const { return node_.get_string("activation", "Tanh"); }
 
@@ -95,16 +99,16 @@ std::vector<ValueId> expand_lstm(GraphBuilder& b, const Node& node) {
     const ValueId sum = layer.recurrent(x, h, layer.r());
     ValueId i{}, f{}, o{};
     if (together) {
-      const ValueId all = layer.activate(gate, layer.gate(sum, 0, 3));
+      const ValueId all = layer.activate(gate, layer.gate(sum, 0, 3), "gates");
       i = layer.gate(all, 0), f = layer.gate(all, 1), o = layer.gate(all, 2);
     } else {
-      i = layer.activate(gate, peephole(layer.gate(sum, 0), 0, c));
-      f = layer.activate(gate, peephole(layer.gate(sum, 1), 2, c));
+      i = layer.activate(gate, peephole(layer.gate(sum, 0), 0, c), "i");
+      f = layer.activate(gate, peephole(layer.gate(sum, 1), 2, c), "f");
     }
-    const ValueId g = layer.activate(layer.activation(), layer.gate(sum, together ? 3 : 2));
+    const ValueId g = layer.activate(layer.activation(), layer.gate(sum, together ? 3 : 2), "g");
     c = layer.plus(b.add("Mul", {i, g}), layer.times(f, c));
-    if (!together) o = layer.activate(gate, peephole(layer.gate(sum, 3), 1, c));
-    h = b.add("Mul", {o, layer.activate(ops::output_activation(node), *c)});
+    if (!together) o = layer.activate(gate, peephole(layer.gate(sum, 3), 1, c), "o");
+    h = b.add("Mul", {o, layer.activate(ops::output_activation(node), *c, "output")});
     return *h;
   });
   return {sequence, layer.or_zeros(h), layer.or_zeros(c)};
@@ -118,7 +122,7 @@ std::vector<ValueId> expand_gru(GraphBuilder& b, const Node& node) {
   const ValueId b_gates = layer.gate(node.inputs[4], 0, 2), b_candidate = layer.gate(node.inputs[4], 2);
   const ValueId sequence = layer.walk([&](ValueId x) {
     const ValueId sum = layer.recurrent(b.add("Add", {layer.gate(x, 0, 2), b_gates}), h, r_gates);
-    const ValueId gates = layer.activate(layer.gate_activation(), sum);
+    const ValueId gates = layer.activate(layer.gate_activation(), sum, "gates");
     const ValueId z = layer.gate(gates, 0), r = layer.gate(gates, 1);
     ValueId candidate = layer.gate(x, 2);
     if (linear_before_reset) {
@@ -127,7 +131,7 @@ std::vector<ValueId> expand_gru(GraphBuilder& b, const Node& node) {
     } else {
       candidate = layer.recurrent(b.add("Add", {candidate, b_candidate}), layer.times(r, h), r_candidate);
     }
-    const ValueId g = layer.activate(layer.activation(), candidate);
+    const ValueId g = layer.activate(layer.activation(), candidate, "g");
     // (1 - z) g + z h = g + z (h - g)
     const ValueId difference = h ? b.add("Sub", {*h, g}) : b.add("Neg", {g});
     h = b.add("Add", {g, b.add("Mul", {z, difference})});
@@ -140,7 +144,7 @@ std::vector<ValueId> expand_rnn(GraphBuilder& b, const Node& node) {
   Layer layer(b, node);
   std::optional<ValueId> h = layer.initial(4);
   const ValueId sequence = layer.walk([&](ValueId x) {
-    h = layer.activate(layer.activation(), layer.recurrent(x, h, node.inputs[2]));
+    h = layer.activate(layer.activation(), layer.recurrent(x, h, node.inputs[2]), "h");
     return *h;
   });
   return {sequence, layer.or_zeros(h)};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 
 #include "base/error.h"
@@ -163,6 +164,26 @@ std::vector<Interval> prove_bounds(const Graph& graph, Interval input_range) {
   return known;
 }
 
+// unite_twins gives twins (one value at several time steps) one range.
+void unite_twins(const Graph& graph, std::vector<ValueRange>& ranges) {
+  std::map<std::string, std::vector<size_t>> groups;
+  for (const Node& node : graph.nodes)
+    if (node.has("twin")) groups[node.get_string("twin", "")].push_back(index_of(node.outputs[0]));
+  for (const auto& [part, twins] : groups) {
+    ValueRange all = ranges[twins[0]];
+    double squares = 0;
+    for (size_t twin : twins) {
+      const ValueRange& one = ranges[twin];
+      all.bound = std::max(all.bound, one.bound);
+      all.ratio = {std::min(all.ratio.low, one.ratio.low), std::max(all.ratio.high, one.ratio.high)};
+      all.wide = {std::min(all.wide.low, one.wide.low), std::max(all.wide.high, one.wide.high)};
+      squares += one.rms * one.rms;
+    }
+    all.rms = std::sqrt(squares / static_cast<double>(twins.size()));
+    for (size_t twin : twins) ranges[twin] = all;
+  }
+}
+
 }  // namespace
 
 std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions& options) {
@@ -184,6 +205,7 @@ std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions&
     for (ValueId input : graph.inputs)
       ranges[index_of(input)] = {options.input_range.magnitude(), ranges[index_of(input)].rms, options.input_range,
                                  options.input_range};
+  unite_twins(graph, ranges);
   return ranges;
 }
 
