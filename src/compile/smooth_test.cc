@@ -291,6 +291,40 @@ TEST(ExpandComposites, DropsASoftmaxThatIsOnlyRanked) {
   EXPECT_EQ(testing::count(graph, "Softmax") + testing::count(graph, "Exp"), 0);
 }
 
+// Without samples the margin is 8 bits: functions see intervals 2^16 wider than their arguments vary.
+TEST(Smooth, UncalibratedModelsWorkInTheWideRing) {
+  std::vector<Case> cases;
+  cases.push_back(norm("LayerNorm", {{6}, {6}}, {{"epsilon", 1e-3}}, 0, 0));
+  cases.push_back(recurrent("Lstm", 4, {}));
+  cases.push_back(recurrent("Gru", 3, {}));
+  cases.push_back(unary("Gelu", {}, -1, 1, 0, 0));
+  cases.push_back(unary("Softmax", {{"axis", int64_t{1}}}, -1, 1, 0, 0));
+  cases.back().graph.outputs = {cases.back().graph.add_node("Neg", "last", cases.back().graph.outputs)};
+  infer_shapes(cases.back().graph);
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const Compiled compiled = compile(c.graph, {});
+    EXPECT_EQ(compiled.program.ring, Ring::k64);
+    const std::vector<FloatTensor> inputs = testing::random_inputs(c.graph, 5);
+    const auto expected = std::get<FloatTensor>(float_run(c.graph, inputs)[0]);
+    EXPECT_LE(largest_error(clear_run(compiled, inputs).outputs[0], expected), 2e-3);
+  }
+}
+
+TEST(Smooth, ALongSequenceAndAWideLayerCompileAndStayClose) {
+  Model m;
+  const int64_t h = 32;
+  const float scale = 0.2F;
+  const ValueId x = m.input({1, 60, 8});
+  const ValueId sequence = m.op("Lstm", {x, m.random({8, 4 * h}, -scale, scale), m.random({h, 4 * h}, -scale, scale),
+                                         m.random({4 * h}, -scale, scale)});
+  check({{"60 steps", m.done({sequence}), 5e-3, 1e-4}});
+  Model wide;
+  const ValueId y = wide.input({2, 768});
+  check({{"768 wide", wide.done({wide.op("LayerNorm", {y, wide.random({768}, 0.5, 1.5), wide.random({768})})}), 2e-2,
+          1e-3, -3, 3}});
+}
+
 TEST(Smooth, SaysWhatToDoWhereNoTableIsFineEnough) {
   Model m;
   const Graph graph = m.done({m.op("Log", {m.input({4})})});
