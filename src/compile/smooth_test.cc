@@ -12,8 +12,11 @@
 #include "compile/expand_composites.h"
 #include "compile/test_clear_run.h"
 #include "compile/test_model.h"
+#include "data/npy.h"
+#include "import/import.h"
 #include "run/check_ranges.h"
 #include "run/local_run.h"
+#include "test/models.h"
 
 namespace treville {
 namespace {
@@ -323,6 +326,43 @@ TEST(Smooth, ALongSequenceAndAWideLayerCompileAndStayClose) {
   const ValueId y = wide.input({2, 768});
   check({{"768 wide", wide.done({wide.op("LayerNorm", {y, wide.random({768}, 0.5, 1.5), wide.random({768})})}), 2e-2,
           1e-3, -3, 3}});
+}
+
+FloatTensor rows(const FloatTensor& all, int64_t first, int64_t count) {
+  const int64_t size = all.shape.elements() / all.shape[0];
+  Shape shape = all.shape;
+  shape[0] = count;
+  return FloatTensor(shape, {all.values.begin() + first * size, all.values.begin() + (first + count) * size});
+}
+
+// Trained networks of TensorFlow 1, unrolled over 28 rows of a digit, and an autoencoder of sigmoids: calibrated on the
+// first ten digits, run on the others; the golden results are those of TensorFlow.js.
+TEST(SmoothModels, TrainedRecurrentNetworksAndAnAutoencoderAreClose) {
+  TREVILLE_NEED_MODELS(models);
+  const std::filesystem::path folder = models / "tf2onnx-test-frozen";
+  const FloatTensor digits = read_npy(folder / "in_digits20.npy");
+  const ImportOptions shaped{.batch = {}, .input_shapes = {{"X", Shape{1, 784}}}, .outputs = {}};
+  struct Expected {
+    const char* name;
+    double narrow, wide;
+  };
+  for (const Expected& expected : {Expected{"lstm", 0.02, 1e-3}, {"gru", 0.02, 1e-3}, {"ae0", 0.01, 1e-4}}) {
+    const FloatTensor golden = read_npy(folder / ("out_" + std::string(expected.name) + "_tfjs.npy"));
+    for (const Ring ring : {Ring::k32, Ring::k64}) {
+      CompileOptions options;
+      options.batch = 1;
+      options.calibration = {rows(digits, 0, 10)};
+      options.ring = ring;
+      const Compiled compiled = compile(import_model(folder / expected.name / "frozen.pb", shaped), options);
+      double error = 0;
+      for (int64_t i = 10; i < 20; ++i) {
+        const FloatTensor found = clear_run(compiled, {rows(digits, i, 1)}).outputs[0];
+        error = std::max(error, largest_error(found, rows(golden, i, 1)));
+      }
+      fmt::print("{} {}: largest error {:.3g}\n", expected.name, ring == Ring::k32 ? 32 : 64, error);
+      EXPECT_LE(error, ring == Ring::k32 ? expected.narrow : expected.wide) << expected.name;
+    }
+  }
 }
 
 TEST(Smooth, SaysWhatToDoWhereNoTableIsFineEnough) {
