@@ -25,6 +25,16 @@ ValueId GraphBuilder::add(const std::string& op, std::vector<ValueId> inputs,
   return result;
 }
 
+ValueId GraphBuilder::twin(ValueId value, const std::string& part) {
+  for (size_t i = graph_.nodes.size(); i-- > 0;) {
+    Node& node = graph_.nodes[i];
+    if (node.outputs[0] != value) continue;
+    node.attributes["twin"] = replaced_.name + "/" + part;
+    break;
+  }
+  return value;
+}
+
 ValueId GraphBuilder::constant(FloatTensor tensor) {
   return graph_.add_constant(fmt::format("{}/constant_{}", replaced_.name, count_++), std::move(tensor));
 }

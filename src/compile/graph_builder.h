@@ -19,6 +19,8 @@ class GraphBuilder {
   const Shape& shape(ValueId value) const;
   // add gives the result of an operation: a constant when all operands are.
   ValueId add(const std::string& op, std::vector<ValueId> inputs, std::map<std::string, Attribute> attributes = {});
+  // twin marks a result as one of several that play the same part (time steps): they are planned with one range.
+  ValueId twin(ValueId value, const std::string& part);
   ValueId constant(FloatTensor tensor);
   ValueId number(double value) { return constant(FloatTensor(Shape{}, {static_cast<float>(value)})); }
   // finish makes `result` the value that readers of `output` read, in its shape.

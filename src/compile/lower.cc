@@ -152,6 +152,7 @@ class Lowering final : public LowerContext {
     return plan_.of(input_value(input)).range.arguments(keeps_sign);
   }
   double result_bound() const override { return result_plan().range.bound; }
+  int scale_limit() const override { return result_plan().limit; }
   int wanted_scale() const override { return result_plan().scale; }
   double typical() const override { return result_plan().range.rms; }
   TableId add_table(const LookUpTable& table) override { return emitter_.add_table(node_->name + "_t", table); }

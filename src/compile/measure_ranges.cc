@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 
 #include "base/error.h"
+#include "compile/plan_fixed_point.h"
 #include "compile/reference.h"
 #include "compile/uses.h"
 
@@ -163,6 +165,38 @@ std::vector<Interval> prove_bounds(const Graph& graph, Interval input_range) {
   return known;
 }
 
+// tighten_proved: what functions and products of bounded values give needs no margin beyond what is proved (a sigmoid
+// stays below 1), but a little for the error of their tables.
+void tighten_proved(const Graph& graph, const std::vector<Interval>& proved, std::vector<ValueRange>& ranges) {
+  constexpr double kRounding = 1.0 / 256;
+  for (const Node& node : graph.nodes) {
+    const Role role = role_of(graph, node);
+    if (role != Role::kProduct && role != Role::kFunction && role != Role::kSign) continue;
+    const size_t i = index_of(node.outputs[0]);
+    ranges[i].bound = std::min(ranges[i].bound, proved[i].magnitude() * (1 + kRounding));
+  }
+}
+
+// unite_twins gives twins (one value at several time steps) one range.
+void unite_twins(const Graph& graph, std::vector<ValueRange>& ranges) {
+  std::map<std::string, std::vector<size_t>> groups;
+  for (const Node& node : graph.nodes)
+    if (node.has("twin")) groups[node.get_string("twin", "")].push_back(index_of(node.outputs[0]));
+  for (const auto& [part, twins] : groups) {
+    ValueRange all = ranges[twins[0]];
+    double squares = 0;
+    for (size_t twin : twins) {
+      const ValueRange& one = ranges[twin];
+      all.bound = std::max(all.bound, one.bound);
+      all.ratio = {std::min(all.ratio.low, one.ratio.low), std::max(all.ratio.high, one.ratio.high)};
+      all.wide = {std::min(all.wide.low, one.wide.low), std::max(all.wide.high, one.wide.high)};
+      squares += one.rms * one.rms;
+    }
+    all.rms = std::sqrt(squares / static_cast<double>(twins.size()));
+    for (size_t twin : twins) ranges[twin] = all;
+  }
+}
+
 }  // namespace
 
 std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions& options) {
@@ -184,6 +218,8 @@ std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions&
     for (ValueId input : graph.inputs)
       ranges[index_of(input)] = {options.input_range.magnitude(), ranges[index_of(input)].rms, options.input_range,
                                  options.input_range};
+  if (!is_proved) tighten_proved(graph, proved, ranges);
+  unite_twins(graph, ranges);
   return ranges;
 }
 

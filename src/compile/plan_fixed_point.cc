@@ -126,7 +126,9 @@ class Planner {
     for (const Node& node : graph_.nodes) {
       const bool is_average = node.op == "AveragePool" || node.op == "ReduceMean";
       bool divided = is_average && !std::has_single_bit(static_cast<uint64_t>(summed(graph_, node)));
-      if (role_of(graph_, node) != Role::kLinear) divided = divided || joins_divisors(node);
+      const Role role = role_of(graph_, node);
+      if (role == Role::kLocal || role == Role::kActivation || role == Role::kMaximum)
+        divided = divided || joins_divisors(node);
       for (ValueId output : node.outputs) is_divided_[index_of(output)] = divided;
     }
   }

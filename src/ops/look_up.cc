@@ -246,6 +246,8 @@ class FunctionSteps {
 
 // Bits that a typical result must keep below its size, at least; the plan may ask for more.
 constexpr int kFewestTypicalBits = 4;
+// A result that is too fine for what reads it keeps so many bits below its last place.
+constexpr int kGuard = 2;
 // An argument is tried with as many fraction bits fewer than its steepest place asks for.
 constexpr int kCoarserArguments = 4;
 
@@ -328,7 +330,10 @@ void lower_function(LowerContext& context) {
       problem.x_scale = context.type(argument).scale.value();
       const auto plan = plan_function(problem);
       if (!plan) continue;
-      return context.set_result(FunctionSteps(context, argument).run(*plan));
+      SlotId result = FunctionSteps(context, argument).run(*plan);
+      if (context.type(result).scale.value() > context.scale_limit())
+        result = context.masked_at(result, std::min(y_scale + kGuard, context.scale_limit()));
+      return context.set_result(result);
     }
   }
   context.fail(fmt::format(

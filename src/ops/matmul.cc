@@ -174,13 +174,12 @@ void lower_left(LowerContext& context, const Operands& o, const FloatTensor& a) 
 
 // lower_secret: a stack of products of two secrets.
 void lower_secret(LowerContext& context, const Operands& o) {
-  const auto side_of = [&](int side, const Shape& own_stack, int64_t rows, int64_t cols) {
-    const SlotId own = reshape(context, context.operand(side), stacked(own_stack, rows, cols));
-    const SlotId x = expanded(context, own, stacked(o.stack, rows, cols));
-    return reshape(context, x, Shape{o.stack.elements(), rows, cols});
+  const auto matrices = [&](int side, const Shape& stack, int64_t rows, int64_t cols) {
+    const SlotId x = reshape(context, context.operand(side), stacked(stack, rows, cols));
+    return reshape(context, expanded(context, x, stacked(o.stack, rows, cols)), {o.stack.elements(), rows, cols});
   };
   const BatchMatmul geometry{o.stack.elements(), o.rows, o.inner, o.cols};
-  const SlotId a = side_of(0, o.a_stack, o.rows, o.inner), b = side_of(1, o.b_stack, o.inner, o.cols);
+  const SlotId a = matrices(0, o.a_stack, o.rows, o.inner), b = matrices(1, o.b_stack, o.inner, o.cols);
   finish(context, context.product(a, b, geometry));
 }
 

@@ -96,10 +96,12 @@ class LowerContext {
   // fraction bits.
   virtual SlotId masked_at(SlotId x, int scale) = 0;
   // argument_range is the planned interval of an operand, one that does not cross 0 where its values never did if it
-  // keeps_sign; result_bound the planned bound of the node's result, wanted_scale the fraction bits that the plan would
-  // like the node's result to have, typical the usual size of its elements (0: not known).
+  // keeps_sign; result_bound the planned bound of the node's result and scale_limit the largest scale at which it and
+  // the sums it enters fit the ring, wanted_scale the fraction bits that the plan would like the node's result to have,
+  // typical the usual size of its elements (0: not known).
   virtual Interval argument_range(int input, bool keeps_sign) const = 0;
   virtual double result_bound() const = 0;
+  virtual int scale_limit() const = 0;
   virtual int wanted_scale() const = 0;
   virtual double typical() const = 0;
   // add_table registers a public table of integers (at scale 0); equal tables are one.

@@ -175,6 +175,7 @@ class RealContext : public LowerContext {
     return emit(RescaleStep{x, Bits(f), Bits(20)}, type(x).bound);
   }
   double result_bound() const override { return 1e6; }
+  int scale_limit() const override { return 31; }
   Interval argument_range(int input, bool) const override {
     const FloatTensor& x = std::get<FloatTensor>(one_.operand(static_cast<size_t>(input)));
     const auto [low, high] = std::minmax_element(x.values.begin(), x.values.end());

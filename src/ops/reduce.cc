@@ -185,7 +185,8 @@ void lower_largest(LowerContext& context) {
   if (!std::is_sorted(order.begin(), order.end())) x = context.emit(TransposeStep{x, order}, bound);
   x = reshape(context, x, treville::input_shape(pool));
   const auto t = context.truncation(x, LowerContext::Use::kMaximum);
-  finish(context, context.emit(MaxPoolStep{x, pool, t.truncate, t.k}));
+  // A maximum is no larger than its operand, whatever margin its own range got: it is known modulo no more bits.
+  finish(context, context.emit(MaxPoolStep{x, pool, t.truncate, t.k}, std::min(bound, context.result_bound())));
 }
 
 double count_of(const RangeContext& context) {
