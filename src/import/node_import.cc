@@ -92,14 +92,25 @@ void NodeImport::finish_result(size_t i, const std::string& op, std::vector<Valu
   graph().value(*results_[i]).name = names_[i].name;
 }
 
+std::vector<ValueId> NodeImport::step_all(const std::string& suffix, const std::string& op, std::vector<ValueId> inputs,
+                                          Attributes attributes, const std::vector<DType>& dtypes) {
+  std::vector<ValueId> ids = {step(suffix, op, std::move(inputs), std::move(attributes), dtypes.at(0))};
+  const std::string first = graph().nodes.back().name;
+  for (size_t i = 1; i < dtypes.size(); ++i) {
+    ids.push_back(graph().add_value({fmt::format("{}:{}", first, i), dtypes[i], std::nullopt, std::nullopt}));
+    graph().nodes.back().outputs.push_back(ids.back());
+  }
+  return ids;
+}
+
 void NodeImport::finish_all(const std::string& op, std::vector<ValueId> inputs, Attributes attributes,
                             const std::vector<DType>& dtypes) {
   const size_t count = std::min(dtypes.size(), names_.size());
-  finish_result(0, op, std::move(inputs), std::move(attributes), dtypes[0]);
-  for (size_t i = 1; i < count; ++i) {
-    const ValueId id = graph().add_value({names_[i].name, dtypes[i], std::nullopt, std::nullopt});
-    graph().nodes.back().outputs.push_back(id);
-    set_result(i, id);
+  const std::vector<DType> given(dtypes.begin(), dtypes.begin() + static_cast<std::ptrdiff_t>(count));
+  const std::vector<ValueId> ids = step_all("", op, std::move(inputs), std::move(attributes), given);
+  for (size_t i = 0; i < count; ++i) {
+    graph().value(ids[i]).name = names_[i].name;
+    set_result(i, ids[i]);
   }
 }
 

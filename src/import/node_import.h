@@ -63,6 +63,9 @@ class NodeImport {
   // step adds an inner operation named <node>/<suffix>; its type is the first input's unless given.
   ValueId step(const std::string& suffix, const std::string& op, std::vector<ValueId> inputs,
                Attributes attributes = {}, std::optional<DType> dtype = {});
+  // step_all adds an operation with several results, one for each type.
+  std::vector<ValueId> step_all(const std::string& suffix, const std::string& op, std::vector<ValueId> inputs,
+                                Attributes attributes, const std::vector<DType>& dtypes);
   ValueId constant_step(const std::string& suffix, Constant constant);
   // finish adds the operation that computes the node's first result (or result i); alias makes it another value.
   void finish(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {},

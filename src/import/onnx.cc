@@ -313,6 +313,12 @@ std::vector<float> OnnxNode::get_floats(std::string_view key) const {
   return found != nullptr ? std::vector<float>(found->floats().begin(), found->floats().end()) : std::vector<float>();
 }
 
+std::vector<std::string> OnnxNode::get_strings(std::string_view key) const {
+  const AttributeProto* found = find(key, AttributeProto::STRINGS);
+  return found != nullptr ? std::vector<std::string>(found->strings().begin(), found->strings().end())
+                          : std::vector<std::string>();
+}
+
 std::optional<Constant> OnnxNode::get_tensor(std::string_view key) const {
   const AttributeProto* found = find(key, AttributeProto::TENSOR);
   if (found == nullptr) return {};

@@ -31,6 +31,7 @@ class OnnxNode : public NodeImport {
   std::string get_string(std::string_view key, const std::string& otherwise) const;
   Ints get_ints(std::string_view key, Ints otherwise = {}) const;
   std::vector<float> get_floats(std::string_view key) const;
+  std::vector<std::string> get_strings(std::string_view key) const;
   std::optional<Constant> get_tensor(std::string_view key) const;
 
  private:

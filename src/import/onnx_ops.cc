@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "import/onnx.h"
+#include "import/onnx_recurrent.h"
 #include "import/plain_ops.h"
 
 namespace treville::import {
@@ -647,6 +648,7 @@ constexpr auto kRows = std::to_array<OnnxRow>({
     {"Elu", import_elu},
     {"Expand", import_expand},
     {"Flatten", import_flatten},
+    {"GRU", import_gru},
     {"Gather", import_gather},
     {"Gelu", import_gelu},
     {"Gemm", import_gemm},
@@ -657,6 +659,7 @@ constexpr auto kRows = std::to_array<OnnxRow>({
     {"Identity", import_identity},
     {"InstanceNormalization", import_instance_norm},
     {"LRN", import_lrn},
+    {"LSTM", import_lstm},
     {"LayerNormalization", import_layer_norm},
     {"LeakyRelu", import_leaky_relu},
     {"LpNormalization", import_lp_normalization},
@@ -667,6 +670,7 @@ constexpr auto kRows = std::to_array<OnnxRow>({
     {"Min", import_folded<kMin>},
     {"Pad", import_pad},
     {"Pow", import_power},
+    {"RNN", import_rnn},
     {"Range", import_range},
     {"ReduceL1", import_reduce<kL1>},
     {"ReduceL2", import_reduce<kL2>},

@@ -620,6 +620,50 @@ TEST(OnnxResize, ReadsScalesAndSizesWhereverTheyStand) {
   EXPECT_THAT(crop.refusal(), HasSubstr("Crop with a slice"));
 }
 
+TEST(OnnxRecurrent, IsALayerForEachDirection) {
+  Builder builder(14);
+  builder.input("s", {5, 2, 3});
+  builder.weight("w", {2, 16, 3});
+  builder.weight("r", {2, 16, 4});
+  builder.weight("b", {2, 32});
+  builder.weight("c0", {2, 2, 4});
+  NodeProto& proto = builder.node("LSTM", {"s", "w", "r", "b", "", "", "c0"});
+  set_string(proto, "direction", "bidirectional");
+  set_int(proto, "hidden_size", 4);
+  proto.add_output("h");
+  builder.graph().add_output()->set_name("h");
+  const Graph graph = builder.import();
+  const Node &forward = find_node(graph, "n/direction_0"), &backward = find_node(graph, "n/direction_1");
+  EXPECT_EQ(forward.op, "Lstm");
+  EXPECT_EQ(forward.get_int("reverse", 9), 0);
+  EXPECT_EQ(backward.get_int("reverse", 9), 1);
+  EXPECT_EQ(forward.inputs.size(), 6u) << "c0 stands behind an h0 of zeros";
+  EXPECT_EQ(forward.outputs.size(), 3u);
+  ASSERT_EQ(graph.outputs.size(), 2u);
+  EXPECT_EQ(find_node(graph, "n").op, "Concat");
+  EXPECT_EQ(find_node(graph, "n/1").op, "Concat");
+  set_float(proto, "clip", 1);
+  EXPECT_THAT(builder.refusal(), HasSubstr("clip is not supported"));
+}
+
+TEST(OnnxRecurrent, NeedsTheWholeLengthAndKnownActivations) {
+  for (int64_t length : {5, 4}) {
+    Builder builder(14);
+    builder.input("s", {5, 2, 3});
+    builder.weight("w", {1, 4, 3});
+    builder.weight("r", {1, 4, 4});
+    builder.ints("lengths", {5, length});
+    builder.node("RNN", {"s", "w", "r", "", "lengths"});
+    EXPECT_THAT(builder.refusal(), HasSubstr(length == 5 ? "supported" : "a length is secret"));
+  }
+  Builder odd(14);
+  odd.weight("w", {1, 4, 3});
+  odd.weight("r", {1, 4, 4});
+  AttributeProto& names = attribute(odd.node("RNN", {"x", "w", "r"}), "activations", AttributeProto::STRINGS);
+  names.add_strings("Affine");
+  EXPECT_THAT(odd.refusal(), HasSubstr("activation Affine is not supported"));
+}
+
 TEST(OnnxPow, NamesWhatAConstantExponentIs) {
   const auto op = [](float exponent) {
     Builder builder;

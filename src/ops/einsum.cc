@@ -86,6 +86,50 @@ void infer(InferContext& context) {
   context.results = {Shape(dims)};
 }
 
+// label_strides gives the strides with which an operand is read as a tensor over all labels.
+Ints label_strides(const std::string& all, const std::string& own, const Shape& shape) {
+  const Ints strides = strides_of(shape);
+  Ints result;
+  for (char label : all) {
+    const size_t axis = own.find(label);
+    const bool moves = axis != std::string::npos && shape.dims()[axis] != 1;
+    result.push_back(moves ? strides[axis] : 0);
+  }
+  return result;
+}
+
+// evaluate adds the products over all labels, as the equation says; the expanded form is the fast one.
+std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inputs) {
+  std::vector<Shape> shapes;
+  for (const Constant* input : inputs) shapes.push_back(floats(input).shape);
+  const Equation equation = parse_equation(node.get_string("equation", ""), shapes,
+                                           [&](const std::string& message) { fail_node(graph, node, message); });
+  FloatTensor y(output_shape(graph, node));
+  std::string all = equation.result;
+  Ints dims = y.shape.dims();
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    for (size_t axis = 0; axis < equation.operands[i].size(); ++axis) {
+      const size_t at = all.find(equation.operands[i][axis]);
+      if (at == std::string::npos) {
+        all += equation.operands[i][axis];
+        dims.push_back(shapes[i].dims()[axis]);
+      } else {
+        dims[at] = std::max(dims[at], shapes[i].dims()[axis]);
+      }
+    }
+  }
+  FloatTensor products((Shape(dims)));
+  std::fill(products.values.begin(), products.values.end(), 1.0F);
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const FloatTensor& x = floats(inputs[i]);
+    walk(products.shape, 0, label_strides(all, equation.operands[i], shapes[i]),
+         [&](size_t to, size_t from) { products.values[to] *= x.values[from]; });
+  }
+  walk(products.shape, 0, label_strides(all, equation.result, y.shape),
+       [&](size_t from, size_t to) { y.values[to] += products.values[from]; });
+  return one(std::move(y));
+}
+
 }  // namespace
 
 Equation parse_equation(const std::string& text, const std::vector<Shape>& shapes, const Fail& fail) {
@@ -122,6 +166,6 @@ Equation parse_equation(const std::string& text, const std::vector<Shape>& shape
   return equation;
 }
 
-constinit const OpDef kEinsum{"Einsum", infer, nullptr, nullptr, nullptr};
+constinit const OpDef kEinsum{"Einsum", infer, evaluate, nullptr, nullptr};
 
 }  // namespace treville::ops
