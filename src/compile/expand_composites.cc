@@ -110,7 +110,14 @@ ValueId expand_pow(GraphBuilder& b, const Node& node) {
 
 ValueId expand_rounding(GraphBuilder& b, const Node& node) {
   const ValueId x = node.inputs[0];
-  if (node.op == "Round") return b.add("Floor", {b.add("Add", {x, b.number(0.5)})});
+  if (node.op == "Round") {  // floor(x + 1/2), less 1 where that is odd and x lay in the middle
+    const ValueId moved = b.add("Add", {x, b.number(0.5)});
+    const ValueId whole = b.add("Floor", {moved});
+    const ValueId in_middle = non_negative(b, b.add("Sub", {whole, moved}));
+    const ValueId half = b.add("Floor", {b.add("Mul", {whole, b.number(0.5)})});
+    const ValueId is_odd = b.add("Sub", {whole, b.add("Add", {half, half})});
+    return b.add("Sub", {whole, b.add("Mul", {in_middle, is_odd})});
+  }
   return b.add("Neg", {b.add("Floor", {b.add("Neg", {x})})});  // Ceil
 }
 

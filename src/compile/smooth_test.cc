@@ -166,6 +166,31 @@ TEST(Smooth, DividesBySecrets) {
   check({{"Div", m.done({m.op("Div", {x, divisor})}), 5e-3, 1e-4, -2, 2}});
 }
 
+TEST(Smooth, RoundsHalvesToTheEvenNeighbour) {
+  Model m;
+  const Graph graph = m.done({m.op("Round", {m.input({8})})});
+  const FloatTensor x(Shape{8}, {-2.5F, -1.5F, -0.5F, 0.5F, 1.5F, 2.5F, 0.25F, 3.5F});
+  for (const Ring ring : {Ring::k32, Ring::k64}) {
+    CompileOptions options;
+    options.calibration = {x};
+    options.ring = ring;
+    EXPECT_THAT(clear_run(compile(graph, options), {x}).outputs[0].values,
+                ::testing::ElementsAre(-2, -2, 0, 0, 2, 2, 0, 4));
+  }
+}
+
+// Averages of counts that are no power of two carry a divisor, until a function or a product reads them.
+TEST(Smooth, AveragesOfAnyCountEnterFunctionsAndProducts) {
+  Model m;
+  const ValueId x = m.input({2, 3, 5});
+  const Attributes rows = {{"axes", Ints{1, 2}}, {"keepdims", int64_t{1}}};
+  const ValueId mean = m.op("ReduceMean", {x}, rows);
+  const ValueId squares = m.op("ReduceMean", {m.op("Mul", {x, x})}, rows);
+  const ValueId variance = m.op("Sub", {squares, m.op("Mul", {mean, mean})});
+  const ValueId deviation = m.op("Sqrt", {m.op("Add", {variance, m.constant(FloatTensor(Shape{}, {1e-3F}))})});
+  check({{"written out", m.done({m.op("Div", {m.op("Sub", {x, mean}), deviation})}), 2e-2, 1e-3, -2, 2}});
+}
+
 TEST(Smooth, LogicAndSelectionOfSecrets) {
   Model m;
   const ValueId x = m.input({4, 6});
