@@ -216,6 +216,12 @@ TEST(Smooth, SoftmaxInsideTheModel) {
   check({{"softmax", m.done({m.op("MatMul", {shares, m.random({8, 4})})}), 5e-3, 1e-4}});
 }
 
+TEST(Smooth, SoftmaxOverChannelsOfAnImageAtTheEnd) {
+  Model m;
+  const ValueId x = m.conv(m.input({1, 3, 4, 4}), 3, 5, 1, 0, "NCHW");
+  check({{"segmentation", m.done({m.op("Softmax", {x}, {{"axis", int64_t{1}}})}), 5e-3, 1e-4}});
+}
+
 TEST(Smooth, AttentionOfTwoHeads) {
   Model m;
   const ValueId x = m.input({1, 6, 8});
