@@ -345,6 +345,25 @@ TEST(Smooth, UncalibratedModelsWorkInTheWideRing) {
   }
 }
 
+TEST(Smooth, GuaranteedRangesHoldForBoundedFunctions) {
+  Model m;
+  const ValueId hidden = m.op("Tanh", {m.op("MatMul", {m.input({2, 4}), m.random({4, 6})})});
+  const ValueId gate = m.op("Sigmoid", {m.op("MatMul", {hidden, m.random({6, 6})})});
+  std::vector<Case> cases = {{"gated", m.done({m.op("Mul", {gate, hidden})}), 0, 0}};
+  cases.push_back(recurrent("Gru", 3, {}));
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    CompileOptions options;
+    options.ranges = Ranges::kGuaranteed;
+    const Compiled compiled = compile(c.graph, options);
+    const std::vector<FloatTensor> inputs = testing::random_inputs(c.graph, 9);
+    const auto expected = std::get<FloatTensor>(float_run(c.graph, inputs)[0]);
+    const testing::ClearRun run = clear_run(compiled, inputs);
+    EXPECT_LE(largest_error(run.outputs[0], expected), 1e-4);
+    EXPECT_LE(run.fullest, 1.01);
+  }
+}
+
 TEST(Smooth, ALongSequenceAndAWideLayerCompileAndStayClose) {
   Model m;
   const int64_t h = 32;
