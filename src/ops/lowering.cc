@@ -83,10 +83,13 @@ SlotId expanded(LowerContext& context, SlotId x, const Shape& shape) {
 
 bool is_power_of_two(int64_t divisor) { return std::has_single_bit(static_cast<uint64_t>(divisor)); }
 
-SlotId divided(LowerContext& context, SlotId x, int64_t power_of_two) {
+SlotId emit_value(LowerContext& context, StepBody body, std::optional<double> bound) {
+  return bound ? context.emit(std::move(body), *bound) : context.emit(std::move(body));
+}
+
+SlotId divided(LowerContext& context, SlotId x, int64_t power_of_two, std::optional<double> bound) {
   if (power_of_two == 1) return x;
-  const double bound = context.type(x).bound / static_cast<double>(power_of_two);
-  return context.emit(ScaleStep{x, 1, Bits(std::countr_zero(static_cast<uint64_t>(power_of_two)))}, bound);
+  return emit_value(context, ScaleStep{x, 1, Bits(std::countr_zero(static_cast<uint64_t>(power_of_two)))}, bound);
 }
 
 int integer_bits(const SlotType& type) {

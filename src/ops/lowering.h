@@ -24,9 +24,11 @@ SlotId with_room(LowerContext& context, SlotId x, int64_t count);
 bool is_graph_output(const LowerContext& context);
 // integer_bits is the number of bits of the largest |integer| of a slot's type: |real| * 2^scale * divisor < 2^bits.
 int integer_bits(const SlotType& type);
+// emit_value emits a step whose result has `bound`, or without one the planned bound of the node's output.
+SlotId emit_value(LowerContext& context, StepBody body, std::optional<double> bound);
 // A divisor that is a power of two is a matter of the scale alone: divided gives x at a scale that is larger.
 bool is_power_of_two(int64_t divisor);
-SlotId divided(LowerContext& context, SlotId x, int64_t power_of_two);
+SlotId divided(LowerContext& context, SlotId x, int64_t power_of_two, std::optional<double> bound);
 // gathered takes indices along an axis, of any number: nothing where they are all in order, one slice where they are a
 // progression.
 SlotId gathered(LowerContext& context, SlotId x, int axis, const Ints& indices);

@@ -150,7 +150,8 @@ void lower(LowerContext& context) {
     const int i = static_cast<int>(axis);
     after.push_back(context.output_shape()[i] - cut.kept[i] - cut.to[axis]);
   }
-  if (cut.kept != context.output_shape()) x = context.emit(PadStep{x, cut.to, after}, bound);
+  if (cut.kept != context.output_shape())
+    x = emit_value(context, PadStep{x, cut.to, after}, value == 0 ? std::nullopt : std::optional(bound));
   if (value != 0) x = context.add_constant(x, border(context.output_shape(), cut, value));
   context.set_result(x);
 }

@@ -166,15 +166,14 @@ WindowGeometry geometry(LowerContext& context) {
 void lower_max(LowerContext& context) {
   SlotId x = require_secret(context, 0);
   const double bound = context.type(x).bound;
-  bool is_first = true;
-  for (const Stage& stage : stages_of(geometry(context))) {
-    x = reshape(context, x, stage.in);
+  const std::vector<Stage> stages = stages_of(geometry(context));
+  for (size_t i = 0; i < stages.size(); ++i) {
+    x = reshape(context, x, stages[i].in);
     // A maximum of maxima opens no wider a value and truncates nothing more.
-    const auto t = is_first
-                       ? context.truncation(x, LowerContext::Use::kMaximum)
-                       : LowerContext::Truncation{Bits(0), context.type(x).modulus - Bits(1), context.type(x).scale};
-    x = context.emit(MaxPoolStep{x, plane(stage.window, stage.window.batch), t.truncate, t.k}, bound);
-    is_first = false;
+    const auto t = i == 0 ? context.truncation(x, LowerContext::Use::kMaximum)
+                          : LowerContext::Truncation{Bits(0), context.type(x).modulus - Bits(1), context.type(x).scale};
+    const MaxPoolStep step{x, plane(stages[i].window, stages[i].window.batch), t.truncate, t.k};
+    x = emit_value(context, step, i + 1 < stages.size() ? std::optional(bound) : std::nullopt);
   }
   finish(context, x);
 }
@@ -205,15 +204,16 @@ bool has_pads(const Ints& pads) {
   return std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; });
 }
 
-// average_stage gives the averages over one window of rows and columns.
-SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& window, const Ints& own) {
+// average_stage gives the averages over one window of rows and columns, with the given bound or the node's own.
+SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& window, const Ints& own,
+                     std::optional<double> bound) {
   PoolGeometry g = plane(window, window.batch);
   const int64_t taps = g.kernel_h * g.kernel_w;
   x = with_room(context, x, taps);
-  const double bound = context.type(x).bound;
+  const double largest_sum = context.type(x).bound * static_cast<double>(taps);
   if (const int64_t count = tap_counts(window, own).uniform()) {
-    if (!is_power_of_two(count)) return context.emit(SumPoolStep{x, g, Bits(0), count}, bound);
-    return divided(context, context.emit(SumPoolStep{x, g, Bits(0), 1}, bound * static_cast<double>(count)), count);
+    if (!is_power_of_two(count)) return emit_value(context, SumPoolStep{x, g, Bits(0), count}, bound);
+    return divided(context, context.emit(SumPoolStep{x, g, Bits(0), 1}, largest_sum), count, bound);
   }
   const FloatTensor counts = divisors(window, own);
   if (has_pads(own)) x = pad_counted(context, x, g, own);
@@ -223,10 +223,9 @@ SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& wind
   const int room = context.type(x).modulus.value() - 2 - integer_bits(context.type(x));
   if (room >= count_bits + kFewestAverageBits) {
     const Bits bits(std::min(room, count_bits + kAverageBits));
-    return context.emit(SumPoolStep{x, g, bits, 1}, bound);
+    return emit_value(context, SumPoolStep{x, g, bits, 1}, bound);
   }
-  const SlotId sums = context.emit(SumPoolStep{x, g, Bits(0), 1}, bound * static_cast<double>(taps));
-  return divide_by_linear(context, sums, g, counts);
+  return divide_by_linear(context, context.emit(SumPoolStep{x, g, Bits(0), 1}, largest_sum), g, counts);
 }
 
 void lower_average(LowerContext& context) {
@@ -234,9 +233,12 @@ void lower_average(LowerContext& context) {
   const Ints own = own_pads(context.node(), w);
   const std::vector<Stage> stages = stages_of(w);
   SlotId x = require_secret(context, 0);
+  const double bound = context.type(x).bound;
   for (size_t i = 0; i < stages.size(); ++i) {
-    x = reshape(context, x, stages[i].in);
-    x = average_stage(context, x, stages[i].window, own_pads_of(own, stages[i].window, i > 0));
+    const bool is_last = i + 1 == stages.size();
+    const Ints counted = own_pads_of(own, stages[i].window, i > 0);
+    x = average_stage(context, reshape(context, x, stages[i].in), stages[i].window, counted,
+                      is_last ? std::nullopt : std::optional(bound));
   }
   finish(context, x);
 }

@@ -120,7 +120,7 @@ void lower(LowerContext& context) {
     finish(context, context.emit(SumAxesStep{roomy, axes, is_mean ? count : 1}));
   } else {
     const double bound = context.type(roomy).bound * static_cast<double>(count);
-    finish(context, divided(context, context.emit(SumAxesStep{roomy, axes, 1}, bound), count));
+    finish(context, divided(context, context.emit(SumAxesStep{roomy, axes, 1}, bound), count, {}));
   }
 }
 
