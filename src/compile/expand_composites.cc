@@ -110,7 +110,14 @@ ValueId expand_pow(GraphBuilder& b, const Node& node) {
 
 ValueId expand_rounding(GraphBuilder& b, const Node& node) {
   const ValueId x = node.inputs[0];
-  if (node.op == "Round") return b.add("Floor", {b.add("Add", {x, b.number(0.5)})});
+  if (node.op == "Round") {  // floor(x + 1/2), less 1 where that is odd and x lay in the middle
+    const ValueId moved = b.add("Add", {x, b.number(0.5)});
+    const ValueId whole = b.add("Floor", {moved});
+    const ValueId in_middle = non_negative(b, b.add("Sub", {whole, moved}));
+    const ValueId half = b.add("Floor", {b.add("Mul", {whole, b.number(0.5)})});
+    const ValueId is_odd = b.add("Sub", {whole, b.add("Add", {half, half})});
+    return b.add("Sub", {whole, b.add("Mul", {in_middle, is_odd})});
+  }
   return b.add("Neg", {b.add("Floor", {b.add("Neg", {x})})});  // Ceil
 }
 
@@ -331,11 +338,24 @@ bool ends_model(const Graph& graph, ValueId value) {
     static constexpr std::string_view kMoves[] = {"Reshape",   "Flatten",   "Squeeze",
                                                   "Unsqueeze", "Transpose", "Identity"};
     if (reader == graph.nodes.end()) return false;
-    if (reader->op == "TopK") return true;
     if (std::find(std::begin(kMoves), std::end(kMoves), reader->op) == std::end(kMoves)) return false;
     value = reader->outputs[0];
   }
   return false;
+}
+
+// left_to_recipient: a softmax whose distributions the recipient can tell apart in what is revealed, along the last
+// axis or the only one beside the batch (softmax_last brings it there).
+bool left_to_recipient(const Graph& graph, const Node& softmax) {
+  if (softmax.get_int("joint", 0) != 0) return false;
+  const ValueId result = softmax.outputs[0];
+  const Shape& shape = *graph.value(result).shape;
+  const auto axis = static_cast<int>(*ops::normal_axis(softmax.get_int("axis", -1), shape.rank()));
+  bool is_alone = axis > 0 || shape.rank() == 1;
+  for (int i = 1; i < shape.rank(); ++i) is_alone = is_alone && (i == axis || shape[i] == 1);
+  if (is_alone) return ends_model(graph, result);
+  const bool is_output = std::find(graph.outputs.begin(), graph.outputs.end(), result) != graph.outputs.end();
+  return axis == shape.rank() - 1 && is_output && Uses(graph).count(result) == 1;
 }
 
 // only_ranked: an ArgMax over the same axis alone reads the softmax, which keeps the order.
@@ -357,7 +377,7 @@ Expansion expansion_of(const Graph& graph, const Node& node) {
   if (!is_secret_node) return nullptr;
   if (node.op == "Div") return is_secret(graph, node.inputs[1]) ? expand_div : nullptr;
   if (node.op == "Softmax" && only_ranked(graph, node)) return operand_itself;
-  if (node.op == "Softmax" && ends_model(graph, node.outputs[0])) return nullptr;
+  if (node.op == "Softmax" && left_to_recipient(graph, node)) return nullptr;
   if (node.op == "GreaterEqual" && is_zero(graph, node.inputs[1]) &&
       graph.value(node.inputs[0]).shape == graph.value(node.outputs[0]).shape)
     return nullptr;

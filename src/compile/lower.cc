@@ -20,6 +20,7 @@ namespace {
 constexpr int kMostWeightBits = 25;
 constexpr int kFewestWeightBits = 2;
 constexpr int kStarvingWeightBits = 10;
+constexpr int kInverseBits = 14;
 // An operand with so many fraction bits more than planned is truncated before a linear layer.
 constexpr int kExcessBits = 3;
 
@@ -331,17 +332,19 @@ SlotId Lowering::linear(std::vector<Term> terms, const FloatTensor* bias) {
   return emit(std::move(step));
 }
 
-// undivided multiplies by the inverse of the divisor, which then no longer stands behind the integers.
+// undivided multiplies by the inverse of the divisor, which then no longer stands behind the integers. The inverse has
+// kInverseBits significant bits; x gives up fraction bits for them.
 SlotId Lowering::undivided(SlotId x) {
   if (type(x).divisor == 1) return x;
   if (const auto found = undivided_.find(x); found != undivided_.end()) return found->second;
   const double bound = type(x).bound;
-  const SlotId masked = is_full_mask(x) ? x : rescaled(x, wanted_scale(x));
+  const int weight_scale = log2_of(type(x).divisor) + kInverseBits;
+  const int room = width_ - 2 - magnitude_bits(bound) - weight_scale;
+  const bool fits = is_full_mask(x) && type(x).scale.value() <= room;
+  const SlotId masked = fits ? x : rescaled(x, std::min(wanted_scale(x), room + log2_of(type(x).divisor)));
   const SlotType held = type(masked);
   const auto divisor = static_cast<double>(held.divisor);
-  const int room = width_ - 2 - magnitude_bits(bound) - held.scale.value();
-  const int weight_scale = std::min(room, log2_of(held.divisor) + kMostWeightBits / 2);
-  if (weight_scale < log2_of(held.divisor) + kFewestWeightBits)
+  if (held.scale.value() > room)
     fail(fmt::format("a sum that stands for an average of {} leaves no room in the {}-bit ring", held.divisor, width_));
   const ChannelGeometry map{held.shape.elements(), 1};
   const FloatTensor one(Shape{1}, {1.0F});

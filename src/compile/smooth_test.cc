@@ -166,6 +166,31 @@ TEST(Smooth, DividesBySecrets) {
   check({{"Div", m.done({m.op("Div", {x, divisor})}), 5e-3, 1e-4, -2, 2}});
 }
 
+TEST(Smooth, RoundsHalvesToTheEvenNeighbour) {
+  Model m;
+  const Graph graph = m.done({m.op("Round", {m.input({8})})});
+  const FloatTensor x(Shape{8}, {-2.5F, -1.5F, -0.5F, 0.5F, 1.5F, 2.5F, 0.25F, 3.5F});
+  for (const Ring ring : {Ring::k32, Ring::k64}) {
+    CompileOptions options;
+    options.calibration = {x};
+    options.ring = ring;
+    EXPECT_THAT(clear_run(compile(graph, options), {x}).outputs[0].values,
+                ::testing::ElementsAre(-2, -2, 0, 0, 2, 2, 0, 4));
+  }
+}
+
+// Averages of counts that are no power of two carry a divisor, until a function or a product reads them.
+TEST(Smooth, AveragesOfAnyCountEnterFunctionsAndProducts) {
+  Model m;
+  const ValueId x = m.input({2, 3, 5});
+  const Attributes rows = {{"axes", Ints{1, 2}}, {"keepdims", int64_t{1}}};
+  const ValueId mean = m.op("ReduceMean", {x}, rows);
+  const ValueId squares = m.op("ReduceMean", {m.op("Mul", {x, x})}, rows);
+  const ValueId variance = m.op("Sub", {squares, m.op("Mul", {mean, mean})});
+  const ValueId deviation = m.op("Sqrt", {m.op("Add", {variance, m.constant(FloatTensor(Shape{}, {1e-3F}))})});
+  check({{"written out", m.done({m.op("Div", {m.op("Sub", {x, mean}), deviation})}), 2e-2, 1e-3, -2, 2}});
+}
+
 TEST(Smooth, LogicAndSelectionOfSecrets) {
   Model m;
   const ValueId x = m.input({4, 6});
@@ -189,6 +214,12 @@ TEST(Smooth, SoftmaxInsideTheModel) {
   const ValueId scores = m.op("MatMul", {x, m.random({10, 8}, -2, 2)});
   const ValueId shares = m.op("Softmax", {scores}, {{"axis", int64_t{1}}});
   check({{"softmax", m.done({m.op("MatMul", {shares, m.random({8, 4})})}), 5e-3, 1e-4}});
+}
+
+TEST(Smooth, SoftmaxOverChannelsOfAnImageAtTheEnd) {
+  Model m;
+  const ValueId x = m.conv(m.input({1, 3, 4, 4}), 3, 5, 1, 0, "NCHW");
+  check({{"segmentation", m.done({m.op("Softmax", {x}, {{"axis", int64_t{1}}})}), 5e-3, 1e-4}});
 }
 
 TEST(Smooth, AttentionOfTwoHeads) {
@@ -311,6 +342,25 @@ TEST(Smooth, UncalibratedModelsWorkInTheWideRing) {
     const std::vector<FloatTensor> inputs = testing::random_inputs(c.graph, 5);
     const auto expected = std::get<FloatTensor>(float_run(c.graph, inputs)[0]);
     EXPECT_LE(largest_error(clear_run(compiled, inputs).outputs[0], expected), 2e-3);
+  }
+}
+
+TEST(Smooth, GuaranteedRangesHoldForBoundedFunctions) {
+  Model m;
+  const ValueId hidden = m.op("Tanh", {m.op("MatMul", {m.input({2, 4}), m.random({4, 6})})});
+  const ValueId gate = m.op("Sigmoid", {m.op("MatMul", {hidden, m.random({6, 6})})});
+  std::vector<Case> cases = {{"gated", m.done({m.op("Mul", {gate, hidden})}), 0, 0}};
+  cases.push_back(recurrent("Gru", 3, {}));
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    CompileOptions options;
+    options.ranges = Ranges::kGuaranteed;
+    const Compiled compiled = compile(c.graph, options);
+    const std::vector<FloatTensor> inputs = testing::random_inputs(c.graph, 9);
+    const auto expected = std::get<FloatTensor>(float_run(c.graph, inputs)[0]);
+    const testing::ClearRun run = clear_run(compiled, inputs);
+    EXPECT_LE(largest_error(run.outputs[0], expected), 1e-4);
+    EXPECT_LE(run.fullest, 1.01);
   }
 }
 
