@@ -1,0 +1,24 @@
+// keras_model translates a Keras model's configuration (JSON) and its weights into a Graph: Sequential and functional
+// models, models inside models, layers that are called several times. Keras 2 and Keras 3 write calls differently; both
+// become the same list of calls here. What a layer means is in the tables of keras_layer.h.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "import/import.h"
+#include "import/keras_weights.h"
+
+namespace treville::import {
+
+// import_keras_config translates the configuration `text`. `version` is the Keras version that wrote it ("2.15.0").
+ImportResult import_keras_config(const std::string& text, const std::string& version, const std::string& format,
+                                 const KerasWeights& weights, const std::string& file, const ImportOptions& options);
+
+// import_keras_h5 reads an .h5 file: the configuration is an attribute. `bytes` is the whole file.
+ImportResult import_keras_h5(std::string bytes, const std::string& file, const ImportOptions& options);
+
+// import_keras_archive reads a .keras file: config.json, metadata.json and model.weights.h5 in a ZIP archive.
+ImportResult import_keras_archive(std::string bytes, const std::string& file, const ImportOptions& options);
+
+}  // namespace treville::import
