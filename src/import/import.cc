@@ -54,9 +54,6 @@ void check_directory(const std::filesystem::path& path, const std::string& file)
 void check_other_formats(const std::filesystem::path& path, const std::string& file, const std::string& head) {
   if (starts_with(head, "TFL3", 4)) refuse_format(file, "a TensorFlow Lite model", kConvertLite);
   if (path.filename() == "saved_model.pb") refuse_format(file, "a SavedModel", kFreezeSavedModel);
-  if (starts_with(head, "{")) {
-    refuse_format(file, "a JSON model", "Give the model it was converted from, as a frozen .pb or as ONNX.");
-  }
   if (starts_with(head, "node {") || starts_with(head, "node{")) {
     refuse_format(file, "a GraphDef in text form", "Write it in binary: tf.io.write_graph(graph, dir, name, False).");
   }
@@ -108,6 +105,11 @@ ImportResult read(const std::filesystem::path& path, const ImportOptions& option
   if (import::Hdf5File::is_hdf5(head)) return import::import_keras_h5(read_whole(stream, file, size), file, options);
   if (starts_with(head, "PK\x03\x04")) {
     return import::import_keras_archive(read_whole(stream, file, size), file, options);
+  }
+  if (starts_with(head, "{")) {
+    const std::string text = read_whole(stream, file, size);
+    if (auto layers = import::import_tfjs_layers(text, path.parent_path(), file, options)) return std::move(*layers);
+    refuse_format(file, "a JSON model", "Give the model it was converted from, as a frozen .pb or as ONNX.");
   }
   if (path.extension() == ".onnx") return read_onnx(stream, file, options);
   if (head[0] != '\x08') return read_tensorflow(stream, file, options);

@@ -10,6 +10,7 @@
 #include "base/suggest.h"
 #include "import/keras_json.h"
 #include "import/keras_layer.h"
+#include "import/tfjs_weights.h"
 #include "import/zip_archive.h"
 
 namespace treville::import {
@@ -17,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMostNodes = 1 << 18;
+constexpr size_t kMostNodes = 1 << 16;
 
 // TensorRef names a result: of which layer, which of its calls, which of the call's results.
 struct TensorRef {
@@ -625,6 +626,40 @@ ImportResult import_keras_archive(std::string bytes, const std::string& file, co
   }
   const Hdf5File container(std::move(*packed), file);
   return import_keras_config(*config, version, "keras", ArchiveWeights(container), file, options);
+}
+
+// A list keeps the manifest's order, which is the order of a layer's weights.
+NamedWeights tfjs_weights(const json& manifest, const std::filesystem::path& folder, const std::string& file) {
+  std::map<std::string, Constant> tensors = read_tfjs_weights(manifest, folder, file);
+  std::vector<std::pair<std::string, Constant>> ordered;
+  for (const json& group : manifest) {
+    for (const json& weight : group["weights"]) {
+      const auto found = tensors.find(weight["name"].get<std::string>());
+      if (found != tensors.end()) ordered.emplace_back(found->first, std::move(found->second));
+    }
+  }
+  return NamedWeights(std::move(ordered));
+}
+
+std::optional<ImportResult> import_tfjs_layers(const std::string& text, const std::filesystem::path& folder,
+                                               const std::string& file, const ImportOptions& options) {
+  const json parsed = parse_json(text, file);
+  if (!parsed.is_object()) return {};
+  if (parsed.contains("class_name") && parsed.contains("config")) {
+    throw UserError("{}: this is a model's configuration without weights. Save the whole model with model.save.", file);
+  }
+  if (!parsed.contains("modelTopology")) return {};
+  const json& topology = parsed["modelTopology"];
+  if (!topology.is_object() || topology.contains("node")) return {};
+  if (!parsed.contains("weightsManifest")) throw UserError("{}: it has no weights. Convert the model again.", file);
+  try {
+    const NamedWeights weights = tfjs_weights(parsed["weightsManifest"], folder, file);
+    const bool versioned = topology.contains("keras_version") && topology["keras_version"].is_string();
+    const std::string version = versioned ? topology["keras_version"].get<std::string>() : "2";
+    return KerasImporter(version, "tfjs-layers", weights, file, options).run(model_of(topology, file));
+  } catch (const json::exception&) {
+    throw UserError("{}: the model's configuration is not as TensorFlow.js writes it. Convert the model again.", file);
+  }
 }
 
 }  // namespace treville::import

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "import/import.h"
@@ -20,5 +21,10 @@ ImportResult import_keras_h5(std::string bytes, const std::string& file, const I
 
 // import_keras_archive reads a .keras file: config.json, metadata.json and model.weights.h5 in a ZIP archive.
 ImportResult import_keras_archive(std::string bytes, const std::string& file, const ImportOptions& options);
+
+// import_tfjs_layers reads the model.json of a TensorFlow.js layers model; its shards are files in `folder`. Absent:
+// the JSON is none of a layers model.
+std::optional<ImportResult> import_tfjs_layers(const std::string& text, const std::filesystem::path& folder,
+                                               const std::string& file, const ImportOptions& options);
 
 }  // namespace treville::import
