@@ -15,6 +15,7 @@ ALLOWED = {
     "base": set(),
     "tensor": {"base"},
     "data": {"base", "tensor"},
+    "accuracy": {"base"},
     "kernels": {"base", "tensor"},
     "crypto": {"base", "tensor"},
     "graph": {"base", "tensor"},
@@ -35,6 +36,7 @@ CONFINED = {
     r"<hwy/": {"kernels", "crypto"},
     r"<asio": {"net", "party"},
     r"<(sys/socket|netinet/\w+|arpa/inet)\.h>": {"net", "party"},
+    r"<cairo": {"accuracy"},
     r"<openssl/": {"crypto", "net", "party"},
 }
 

@@ -114,6 +114,7 @@ void add_steps(CostReport& report, const Program& program) {
     report.steps.push_back({name_of(step.body), step.layer});
     if (const auto* linear = std::get_if<LinearStep>(&step.body))
       for (const LinearTerm& term : linear->terms) report.macs += macs(term.map);
+    if (const auto* product = std::get_if<ProductStep>(&step.body)) report.macs += macs(product->geometry);
   }
   for (const WalkCost& walk : report.walks) {
     for (size_t i = 0; i < walk.step_peaks.size(); ++i)

@@ -13,6 +13,8 @@
 
 #include "mpc/value.h"
 #include "party/session.h"
+#include "tensor/look_up_table.h"
+#include "tensor/product_geometry.h"
 
 namespace treville {
 
@@ -65,6 +67,15 @@ class Protocol {
   virtual Shared arg_max(Shared x, Bits truncate, Bits k) = 0;
   // rescale: the truncated value itself; needs |truncated| < 2^(k-2).
   virtual Shared rescale(Shared x, Bits truncate, Bits k) = 0;
+  // non_negative: y >= 0 ? 1 : 0.
+  virtual Shared non_negative(Shared x, Bits truncate, Bits k) = 0;
+  // look_up: the entry of every table at the truncated value; |truncated| < 2^(n-1), truncate + n <= x.modulus. The
+  // result has shape [tables, shape of x...] and is masked with modulus l.
+  virtual Shared look_up(Shared x, Bits truncate, Bits n, std::span<const LookUpTable* const> tables) = 0;
+
+  // product: a * b modulo 2^l, masked; both masked with modulus l. An elementwise product of one object with itself
+  // (&a == &b) is a square.
+  virtual Shared product(const Shared& a, const Shared& b, const ProductGeometry& geometry) = 0;
 
   // reveal opens x to one party, re-randomised; the result is there in the online pass, nothing elsewhere.
   virtual std::optional<Public> reveal(const Shared& x, PartyId recipient) = 0;

@@ -12,17 +12,6 @@ RingTensor apply_terms(std::span<const SharedTerm> terms, const Shape& result) {
   return std::move(sum).reshaped(result);
 }
 
-RingTensor words_of(const RingTensor& tensor, const Block& block) {
-  RingTensor words = RingTensor::make(tensor.ring(), {block.count}, tensor.is_dry());
-  if (!tensor.is_dry()) {
-    dispatch(tensor.ring(), [&](auto zero) {
-      using Word = decltype(zero);
-      std::ranges::copy(part_of<Word>(tensor, block), words.as<Word>().begin());
-    });
-  }
-  return words;
-}
-
 // owned_part: what this party holds of one weight in the clear or as a share; E sends W1 on the way.
 RingTensor owned_part(Pass& pass, const WeightSpec& spec, const RingTensor* weight) {
   const Shape shape = weight_shape(spec.map);

@@ -20,19 +20,22 @@ std::vector<Block> blocks_of(int64_t elements) {
   return blocks;
 }
 
-void Handover::put(RingTensor half) {
+void Handover::put(RingTensor tensor) {
+  if (tensor.is_dry()) return;
+  tensor.storage().count_in(nullptr);
   const std::lock_guard lock(mutex_);
-  halves_.push_back(std::move(half));
+  tensors_.push_back(std::move(tensor));
   ready_.notify_one();
 }
 
 RingTensor Handover::take(const Network& network) {
   constexpr auto kLook = std::chrono::milliseconds(50);  // for a failure of the session, which does not wake us
   std::unique_lock lock(mutex_);
-  while (!ready_.wait_for(lock, kLook, [&] { return !halves_.empty(); })) network.check();
-  RingTensor half = std::move(halves_.front());
-  halves_.pop_front();
-  return half;
+  while (!ready_.wait_for(lock, kLook, [&] { return !tensors_.empty(); })) network.check();
+  RingTensor tensor = std::move(tensors_.front());
+  tensors_.pop_front();
+  tensor.storage().count_in(MeterScope::current());
+  return tensor;
 }
 
 Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) {
@@ -166,6 +169,17 @@ RingTensor unpacked(const BitPlanes& planes, int at, int count, Ring ring) {
     });
   }
   return result;
+}
+
+RingTensor words_of(const RingTensor& y, const Block& block) {
+  RingTensor words = RingTensor::make(y.ring(), {block.count}, y.is_dry());
+  if (!y.is_dry()) {
+    dispatch(y.ring(), [&](auto zero) {
+      using Word = decltype(zero);
+      std::ranges::copy(part_of<Word>(y, block), words.as<Word>().begin());
+    });
+  }
+  return words;
 }
 
 void set_block(RingTensor& y, const Block& block, const RingTensor& x) {

@@ -6,7 +6,9 @@
 #include "mpc/porthos/activation.h"
 #include "mpc/porthos/boundary.h"
 #include "mpc/porthos/linear_layer.h"
+#include "mpc/porthos/look_up.h"
 #include "mpc/porthos/maximum.h"
+#include "mpc/porthos/product.h"
 #include "mpc/porthos/rescale.h"
 
 namespace treville {
@@ -106,6 +108,30 @@ class PorthosPass final : public Protocol {
     Plane plane = offline() ? rescale_offline(pass_, k, plane_of(y), y.ring(), y.shape())
                             : rescale_online(pass_, k, plane_of(y), y.ring(), y.shape());
     return Shared(SharedForm::kMasked, y.ring(), bits_of(y.ring()), y.shape(), std::move(plane));
+  }
+
+  Shared non_negative(Shared x, Bits truncate, Bits k) override {
+    return activate(std::move(x), truncate, {.kind = Activation::Kind::kNonNegative, .k = k});
+  }
+
+  Shared look_up(Shared x, Bits truncate, Bits n, std::span<const LookUpTable* const> tables) override {
+    CHECK(!tables.empty(), "a look-up without tables");
+    const Shared y = narrowed(std::move(x), truncate, n);
+    Plane plane = offline() ? look_up_offline(pass_, n, tables, plane_of(y), y.ring(), y.shape())
+                            : look_up_online(pass_, n, tables, plane_of(y), y.ring(), y.shape());
+    return Shared(SharedForm::kMasked, y.ring(), bits_of(y.ring()), look_up_shape(tables.size(), y.shape()),
+                  std::move(plane));
+  }
+
+  Shared product(const Shared& a, const Shared& b, const ProductGeometry& geometry) override {
+    for (const Shared* x : {&a, &b}) {
+      CHECK(x->form() == SharedForm::kMasked && x->modulus() == bits_of(x->ring()) && x->ring() == a.ring(),
+            "a product takes masked values over the whole ring");
+    }
+    const Factors factors{geometry, a.ring(), plane_of(a), plane_of(b),
+                          &a == &b && std::holds_alternative<Elementwise>(geometry)};
+    Plane plane = offline() ? product_offline(pass_, factors, *handover_) : product_online(pass_, factors, *handover_);
+    return Shared(SharedForm::kMasked, a.ring(), bits_of(a.ring()), output_shape(geometry), std::move(plane));
   }
 
   std::optional<Public> reveal(const Shared& x, PartyId recipient) override {

@@ -1,0 +1,179 @@
+// Layers of Keras against recorded results: the cases of keras-js (input, weights, expected output; not in this
+// repository) through the importer, the float meaning, the compiler and the protocols. The recordings leave out how the
+// layers were configured: golden/keras_layer_cases.json has for each case a configuration with which Keras 2.15 gives
+// the expected output. golden/keras_layers.txt lists what passes and how far. To write it anew:
+// TREVILLE_UPDATE_GOLDEN=1 build/release/keras_test
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.h"
+#include "import/keras_model.h"
+#include "test/keras_run.h"
+#include "test/models.h"
+
+namespace treville::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+const fs::path kGolden = fs::path(TREVILLE_SOURCE_DIR) / "test" / "golden";
+constexpr const char* kUpdate = "TREVILLE_UPDATE_GOLDEN=1 build/release/keras_test";
+
+json read_json(const fs::path& path) {
+  std::ifstream stream(path);
+  return json::parse(stream);
+}
+
+// tensor_of reads {"data": [...], "shape": [...]}, with a batch of one in front where asked.
+FloatTensor tensor_of(const json& stored, bool batched) {
+  std::vector<int64_t> dims = stored["shape"];
+  if (batched) dims.insert(dims.begin(), 1);
+  std::vector<float> values;
+  for (const json& value : stored["data"]) values.push_back(value.get<float>());
+  return {Shape(dims), std::move(values)};
+}
+
+// weight_count is how many weights a layer has in Keras.
+size_t weight_count(const std::string& kind, const json& config) {
+  const size_t bias = config.value("use_bias", true) ? 1 : 0;
+  if (kind == "TimeDistributed") return weight_count(config["layer"]["class_name"], config["layer"]["config"]);
+  if (kind == "Bidirectional") return 2 * weight_count(config["layer"]["class_name"], config["layer"]["config"]);
+  if (kind == "BatchNormalization") {
+    return 2 + (config.value("scale", true) ? 1 : 0) + (config.value("center", true) ? 1 : 0);
+  }
+  if (kind == "LSTM" || kind == "GRU" || kind == "SimpleRNN" || kind == "SeparableConv2D") return 2 + bias;
+  if (kind == "PReLU") return 1;
+  const bool has_kernel = kind == "Dense" || (kind.starts_with("Conv") && kind != "Concatenate");
+  return has_kernel ? 1 + bias : 0;
+}
+
+// CaseModel writes a case as a functional model in the spelling of Keras 2, and gives each layer its weights.
+class CaseModel {
+ public:
+  CaseModel(const json& test, const json& spec) {
+    json shape = test["input"]["shape"];
+    shape.insert(shape.begin(), 1);
+    layers_.push_back(entry("InputLayer", "x", {{"batch_input_shape", shape}}, json::array()));
+    for (const json& weight : test.value("weights", json::array())) left_.push_back(tensor_of(weight, false));
+    std::string last = "x";
+    if (spec.is_array()) {
+      for (const json& layer : spec) last = add(layer[0], layer[1], {last});
+    } else {
+      std::vector<std::string> ends;
+      for (const json& branch : spec["branches"]) {
+        std::string end = "x";
+        for (const json& layer : branch) end = add(layer[0], layer[1], {end});
+        ends.push_back(end);
+      }
+      last = add(spec["merge"][0], spec["merge"][1], ends);
+    }
+    CHECK(next_ == left_.size(), "{} of {} weights are used", next_, left_.size());
+    output_ = last;
+  }
+
+  Graph import(const std::string& name) const {
+    const json model = {{"class_name", "Functional"},
+                        {"config",
+                         {{"name", "case"},
+                          {"layers", layers_},
+                          {"input_layers", {{"x", 0, 0}}},
+                          {"output_layers", {{output_, 0, 0}}}}}};
+    ImportResult result =
+        import::import_keras_config(model.dump(), "2.15.0", "keras", import::NamedWeights(weights_), name, {});
+    if (!result.unsupported.empty()) throw UserError("{}", result.unsupported[0].reason);
+    verify(result.graph, "import");
+    return std::move(result.graph);
+  }
+
+ private:
+  static json entry(const std::string& kind, const std::string& name, json config, json calls) {
+    config["name"] = name;
+    return {{"class_name", kind}, {"name", name}, {"config", std::move(config)}, {"inbound_nodes", std::move(calls)}};
+  }
+
+  std::string add(const std::string& kind, const json& config, const std::vector<std::string>& inputs) {
+    const std::string name = "layer" + std::to_string(layers_.size());
+    json call = json::array();
+    for (const std::string& input : inputs) call.push_back({input, 0, 0, json::object()});
+    layers_.push_back(entry(kind, name, config, json::array({call})));
+    const size_t count = weight_count(kind, config);
+    CHECK(next_ + count <= left_.size(), "the case has too few weights for {}", kind);
+    for (size_t i = 0; i < count; ++i) weights_.emplace_back(fmt::format("{}/w{}", name, i), left_[next_++]);
+    return name;
+  }
+
+  json layers_ = json::array();
+  std::vector<FloatTensor> left_;
+  size_t next_ = 0;
+  std::vector<std::pair<std::string, Constant>> weights_;
+  std::string output_;
+};
+
+// run_case gives "float secure", "float" or "" (refused); throws Mismatch for a wrong result.
+std::string run_case(const std::string& name, const json& test, const json& spec, std::string& reason) {
+  const std::vector<FloatTensor> inputs = {tensor_of(test["input"], true)};
+  const std::vector<FloatTensor> expected = {tensor_of(test["expected"], true)};
+  try {
+    const Graph graph = CaseModel(test, spec).import(name);
+    check_float(graph, inputs, expected, 1e-4);
+    try {
+      check_secure(graph, inputs, expected);
+      return "float secure";
+    } catch (const UserError& error) {
+      reason = error.what();
+      return "float";
+    }
+  } catch (const UserError& error) {
+    reason = error.what();
+    return "";
+  }
+}
+
+TEST(KerasLayers, PassAsFarAsTheGoldenFileSays) {
+  TREVILLE_NEED_MODELS(dir);
+  const json cases = read_json(kGolden / "keras_layer_cases.json");
+  std::map<std::string, std::string> passed;
+  for (const auto& file : fs::recursive_directory_iterator(dir / "keras-js-layer-tests" / "test" / "data")) {
+    if (file.path().extension() != ".json") continue;
+    const json tests = read_json(file.path());
+    for (const auto& [name, test] : tests.items()) {
+      if (!cases.contains(name)) continue;
+      std::string reason;
+      try {
+        const std::string level = run_case(name, test, cases[name], reason);
+        if (!level.empty()) passed[name] = level;
+        if (!reason.empty()) std::cout << fmt::format("{}: {}: {}\n", name, level.empty() ? "refused" : level, reason);
+      } catch (const Mismatch& mismatch) {
+        ADD_FAILURE() << name << ": " << mismatch.message;
+      }
+    }
+  }
+  std::cout << fmt::format("{} of {} cases pass\n", passed.size(), cases.size());
+  if (std::getenv("TREVILLE_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream stream(kGolden / "keras_layers.txt");
+    stream << "# Cases of keras-js that pass, and how far. Written by keras_test; see keras_layers_test.cc.\n";
+    for (const auto& [name, level] : passed) stream << name << " " << level << "\n";
+  }
+  std::ifstream golden(kGolden / "keras_layers.txt");
+  size_t listed = 0;
+  for (std::string line; std::getline(golden, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    ++listed;
+    const std::string name = line.substr(0, line.find(' ')), level = line.substr(name.size() + 1);
+    EXPECT_EQ(passed[name], level) << name << " (if it got further: " << kUpdate << ")";
+  }
+  EXPECT_EQ(listed, passed.size()) << "cases pass that are not listed. Add them: " << kUpdate;
+}
+
+}  // namespace
+}  // namespace treville::testing
