@@ -4,6 +4,8 @@
 Needs TensorFlow 2.15 (with its Keras 2.15), h5py and numpy; the tests need none of these. Each model has random weights,
 an .h5 and a .keras file, inputs NAME.in.N.npy and outputs NAME.out.N.npy.
 """
+import io
+import json
 import os
 import pathlib
 import sys
@@ -154,6 +156,31 @@ def containers():
                     many[f"n{i}"] = np.float32(i)
 
 
+def corpus():
+    """The smallest model files, for the fuzz targets."""
+    folder = FOLDER.parent.parent / "fuzz" / "corpus" / "keras_file"
+    folder.mkdir(parents=True, exist_ok=True)
+    dense = {"class_name": "Dense", "config": {"name": "d", "units": 2, "batch_input_shape": [None, 3]}}
+    config = json.dumps({"class_name": "Sequential", "config": {"name": "s", "layers": [dense]}})
+    kernel, bias = np.ones((3, 2), np.float32), np.ones(2, np.float32)
+    with h5py.File(folder / "dense.h5", "w") as file:
+        file.attrs["model_config"] = config
+        file.attrs["keras_version"] = "2.15.0"
+        group = file.create_group("model_weights/d")
+        group.attrs["weight_names"] = [b"kernel:0", b"bias:0"]
+        group["kernel:0"] = kernel
+        group.create_dataset("bias:0", data=bias, chunks=(2,), compression="gzip")
+    packed = io.BytesIO()
+    with h5py.File(packed, "w") as file:
+        file["layers/dense/vars/0"] = kernel
+        file["layers/dense/vars/1"] = bias
+    for name, method in (("dense.keras", zipfile.ZIP_DEFLATED), ("stored.keras", zipfile.ZIP_STORED)):
+        with zipfile.ZipFile(folder / name, "w", method) as archive:
+            archive.writestr("metadata.json", json.dumps({"keras_version": "3.3.3"}))
+            archive.writestr("config.json", config)
+            archive.writestr("model.weights.h5", packed.getvalue())
+
+
 def main():
     FOLDER.mkdir(exist_ok=True)
     tf.keras.utils.set_random_seed(1)
@@ -170,6 +197,7 @@ def main():
     x = np.random.default_rng(109).uniform(-1, 1, shapes[0]).astype(np.float32)
     save("channels_first", first, [x], lambda inputs: last(np.moveaxis(inputs[0], 1, -1)))
     containers()
+    corpus()
     return 0
 
 
