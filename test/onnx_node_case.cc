@@ -5,7 +5,6 @@
 #include <fstream>
 #include <map>
 #include <set>
-#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -15,6 +14,7 @@
 #include "compile/reference.h"
 #include "import/onnx.h"
 #include "run/local_run.h"
+#include "run/post_process.h"
 
 namespace treville::testing {
 namespace {
@@ -159,18 +159,6 @@ double largest_magnitude(const std::vector<FloatTensor>& tensors) {
   return largest;
 }
 
-// softmax is what a recipient does with revealed logits.
-void softmax(FloatTensor& tensor) {
-  const auto columns = static_cast<size_t>(tensor.shape[tensor.shape.rank() - 1]);
-  for (size_t first = 0; first < tensor.values.size(); first += columns) {
-    const auto row = std::span(tensor.values).subspan(first, columns);
-    const float largest = *std::max_element(row.begin(), row.end());
-    float sum = 0;
-    for (float& value : row) sum += value = std::exp(value - largest);
-    for (float& value : row) value /= sum;
-  }
-}
-
 std::map<std::string, RingTensor> encode_inputs(const Program& program, const PreparedCase& prepared) {
   std::map<std::string, RingTensor> inputs;
   size_t next = 0;
@@ -194,8 +182,8 @@ void check_protocol(const char* protocol, const OnnxNodeCase& test, const Compil
   if (outputs.size() != test.outputs.size())
     throw Mismatch{fmt::format("{}: expected {} outputs, found {}", protocol, test.outputs.size(), outputs.size())};
   for (size_t i = 0; i < outputs.size(); ++i) {
-    FloatTensor found = decode(outputs[i].value, outputs[i].type);
-    if (outputs[i].post == PostProcess::kSoftmax) softmax(found);
+    const FloatTensor revealed = decode(outputs[i].value, outputs[i].type);
+    const FloatTensor found = post_process(revealed, outputs[i].post, outputs[i].top);
     const FloatTensor expected = to_floats(import::decode_onnx_tensor(test.outputs[i], "expected output"));
     compare(fmt::format("{}, output {}", protocol, i), expected, found,
             std::exp2(-8) * std::max(1.0, largest_magnitude({expected})), precision_of(test.outputs[i]));
@@ -249,8 +237,7 @@ std::optional<OnnxNodeCase> read_onnx_node_case(const std::filesystem::path& fol
 }
 
 bool in_table(const OnnxNodeCase& test) {
-  return std::all_of(test.ops.begin(), test.ops.end(),
-                     [](const std::string& op) { return import::find_onnx_row(op) != nullptr; });
+  return std::all_of(test.ops.begin(), test.ops.end(), [](const std::string& op) { return import::has_onnx_row(op); });
 }
 
 std::vector<Secret> variants(const OnnxNodeCase& test) {

@@ -34,7 +34,9 @@ double weight_rms(const Graph& graph, const Node& node) {
       scaled.values[c] = static_cast<float>(scaled.values[c] / std::sqrt(variance->values[c] + epsilon));
     return rms_of(scaled);
   }
-  const size_t side = node.op != "Conv" && graph.constant(node.inputs[0]) ? 0 : 1;
+  if (node.op == "Resize") return 0.5;
+  const bool has_weight_first = node.op != "Conv" && node.op != "ConvTranspose";
+  const size_t side = has_weight_first && graph.constant(node.inputs[0]) ? 0 : 1;
   const FloatTensor* weight = float_constant(graph, node.inputs[side]);
   if (!weight) return 1;
   const double rms = rms_of(*weight);
@@ -81,7 +83,7 @@ class Planner {
     const ValueId result = node.outputs[0];
     for (ValueId input : node.inputs) {
       if (!is_secret(input)) continue;
-      if (node.op == "Softmax") {  // computed by the recipient of its input
+      if (node.op == "Softmax" || node.op == "TopK") {  // computed by the recipient of its input
         limit(input, room(input, 0));
         continue;
       }
@@ -170,7 +172,7 @@ class Planner {
     for (ValueId input : graph_.inputs)
       check_room(input, "input " + graph_.value(input).name, resolution(input), of(input).limit);
     for (const Node& node : graph_.nodes)
-      if (is_secret(node.outputs[0]) && node.op != "Softmax") check_node(node);
+      if (is_secret(node.outputs[0]) && node.op != "Softmax" && node.op != "TopK") check_node(node);
   }
 
   // check_node: a truncated value must be resolved within k, a product must leave bits to both of its factors.
@@ -225,13 +227,15 @@ FixedPointPlan plan_fixed_point(const Graph& graph, const std::vector<ValueRange
 }
 
 Role role_of(const Graph& graph, const Node& node) {
-  if (node.op == "Conv" || node.op == "MatMul" || node.op == "BatchNorm") return Role::kLinear;
+  if (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "MatMul" || node.op == "BatchNorm")
+    return Role::kLinear;
+  if (node.op == "Resize" && node.get_string("mode", "nearest") != "nearest") return Role::kLinear;
   if (node.op == "Mul" || node.op == "Div") {
     const bool has_constant = graph.constant(node.inputs[0]) || graph.constant(node.inputs[1]);
     return has_constant ? Role::kLinear : Role::kLocal;
   }
   if (node.op == "Relu" || node.op == "Clip" || node.op == "LeakyRelu") return Role::kActivation;
-  if (node.op == "MaxPool" || node.op == "ArgMax") return Role::kMaximum;
+  if (node.op == "MaxPool" || node.op == "ArgMax" || node.op == "ArgMin") return Role::kMaximum;
   return Role::kLocal;
 }
 

@@ -195,6 +195,17 @@ TYPED_TEST(Elementwise, SliceStepsForwardsAndBackwards) {
   EXPECT_EQ(slice(x, {3, 0}, {1, 1}, {0, 5}).elements(), 0);
 }
 
+TYPED_TEST(Elementwise, GatherTakesElementsAlongAnyAxis) {
+  RingTensor x = RingTensor::stored(Ring::k64, {2, 3, 2});
+  for (uint64_t i = 0; i < 12; ++i) x.as<uint64_t>()[i] = i;
+  EXPECT_EQ(values_of<uint64_t>(gather(x, 1, {2, 0, 0, 1})),
+            (std::vector<uint64_t>{4, 5, 0, 1, 0, 1, 2, 3, 10, 11, 6, 7, 6, 7, 8, 9}));
+  EXPECT_EQ(values_of<uint64_t>(gather(x, 0, {1})), (std::vector<uint64_t>{6, 7, 8, 9, 10, 11}));
+  EXPECT_EQ(values_of<uint64_t>(gather(x, 2, {1})), (std::vector<uint64_t>{1, 3, 5, 7, 9, 11}));
+  EXPECT_THROW(gather(x, 1, {3}), BugError);
+  EXPECT_TRUE(gather(RingTensor::dry(Ring::k32, {2, 3}), 1, {0, 0}).is_dry());
+}
+
 TYPED_TEST(Elementwise, GatherTakesRowsAndZerosForMinusOne) {
   RingTensor x = RingTensor::stored(Ring::k32, {3, 2});
   for (uint32_t i = 0; i < 6; ++i) x.as<uint32_t>()[i] = i + 1;

@@ -1,4 +1,5 @@
-// ReduceMean and ReduceSum over any axes; global average pooling is the mean over the spatial axes.
+// ReduceMean and ReduceSum over any axes; global average pooling is the mean over the spatial axes. ReduceProd is for
+// constants: what models compute shapes with.
 #include <algorithm>
 #include <numeric>
 
@@ -32,16 +33,30 @@ int64_t reduced_count(const Shape& shape, const Ints& axes) {
   return count;
 }
 
-template <bool kMean>
+enum class Kind : uint8_t { kMean, kSum, kProduct };
+
+// resolve_spatial: "spatial" means all axes but the first two.
+void resolve_spatial(Node& node, const Shape& shape) {
+  if (node.get_int("spatial", 0) == 0) return;
+  Ints axes;
+  for (int axis = 2; axis < shape.rank(); ++axis) axes.push_back(axis);
+  node.attributes["axes"] = axes;
+  node.attributes.erase("spatial");
+}
+
+template <Kind kKind>
 void infer(InferContext& context) {
   check_inputs(context, 1, 2);
   const Shape& shape = context.shape(0);
+  if (context.node().get_int("spatial", 0) != 0 && shape.rank() < 3)
+    context.fail(fmt::format("expected an image of rank 3 to 5, found {}", to_string(shape)));
+  resolve_spatial(context.node(), shape);
   const Constant* given_axes = context.constant(1);
   if (context.input_count() > 1) context.ints(1);
   for (int64_t axis : list_of(context.node(), "axes", given_axes).value_or(Ints{})) axis_of(context, axis, shape);
   const Ints axes = reduced_axes(context.node(), given_axes, shape);
   if (std::adjacent_find(axes.begin(), axes.end()) != axes.end()) context.fail("an axis is named twice");
-  if (kMean && reduced_count(shape, axes) == 0)
+  if (kKind == Kind::kMean && reduced_count(shape, axes) == 0)
     context.fail(fmt::format("the mean of no elements, of {}", to_string(shape)));
   if (context.node().get_int("keepdims", 1) != 0) {
     context.results = {kept_shape(shape, axes)};
@@ -53,7 +68,7 @@ void infer(InferContext& context) {
   context.results = {Shape(dims)};
 }
 
-template <bool kMean>
+template <Kind kKind>
 std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inputs) {
   return of_either(inputs[0], [&](const auto& x) {
     using Tensor = std::decay_t<decltype(x)>;
@@ -61,11 +76,13 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
     constexpr bool kIsFloat = std::is_same_v<Number, float>;
     const Ints axes = reduced_axes(node, given(inputs, 1), x.shape);
     const Shape kept = kept_shape(x.shape, axes);
-    std::vector<std::conditional_t<kIsFloat, double, uint64_t>> sums(static_cast<size_t>(kept.elements()), 0);
-    using Sum = typename decltype(sums)::value_type;
-    walk(x.shape, 0, broadcast_strides(kept, x.shape),
-         [&](size_t from, size_t to) { sums[to] += static_cast<Sum>(x.values[from]); });
-    const int64_t count = kMean ? reduced_count(x.shape, axes) : 1;
+    using Sum = std::conditional_t<kIsFloat, double, uint64_t>;
+    std::vector<Sum> sums(static_cast<size_t>(kept.elements()), kKind == Kind::kProduct ? 1 : 0);
+    walk(x.shape, 0, broadcast_strides(kept, x.shape), [&](size_t from, size_t to) {
+      const auto value = static_cast<Sum>(x.values[from]);
+      sums[to] = kKind == Kind::kProduct ? sums[to] * value : sums[to] + value;
+    });
+    const int64_t count = kKind == Kind::kMean ? reduced_count(x.shape, axes) : 1;
     Tensor y(output_shape(graph, node));
     for (size_t i = 0; i < sums.size(); ++i) {
       if constexpr (kIsFloat) {
@@ -85,7 +102,7 @@ Interval range_sum(const RangeContext& context) {
   return times(context.inputs[0], {count, count});
 }
 
-template <bool kMean>
+template <Kind kKind>
 void lower(LowerContext& context) {
   const Shape& shape = context.input_shape(0);
   const Constant* given_axes = context.node().inputs.size() > 1 ? context.constant(1) : nullptr;
@@ -93,13 +110,21 @@ void lower(LowerContext& context) {
   const int64_t count = reduced_count(shape, axes);
   const SlotId x = require_secret(context, 0);
   if (count == 1) return finish(context, x);
-  const SlotId summed = context.emit(SumAxesStep{with_room(context, x, count), axes, kMean ? count : 1});
-  finish(context, summed);
+  const SlotId roomy = with_room(context, x, count);
+  const bool is_mean = kKind == Kind::kMean;
+  if (!is_mean || !is_power_of_two(count)) {
+    finish(context, context.emit(SumAxesStep{roomy, axes, is_mean ? count : 1}));
+  } else {
+    const double bound = context.type(roomy).bound * static_cast<double>(count);
+    finish(context, divided(context, context.emit(SumAxesStep{roomy, axes, 1}, bound), count));
+  }
 }
 
 }  // namespace
 
-constinit const OpDef kReduceMean{"ReduceMean", infer<true>, evaluate<true>, same_range, lower<true>};
-constinit const OpDef kReduceSum{"ReduceSum", infer<false>, evaluate<false>, range_sum, lower<false>};
+constinit const OpDef kReduceMean{"ReduceMean", infer<Kind::kMean>, evaluate<Kind::kMean>, same_range,
+                                  lower<Kind::kMean>};
+constinit const OpDef kReduceSum{"ReduceSum", infer<Kind::kSum>, evaluate<Kind::kSum>, range_sum, lower<Kind::kSum>};
+constinit const OpDef kReduceProd{"ReduceProd", infer<Kind::kProduct>, evaluate<Kind::kProduct>, nullptr, nullptr};
 
 }  // namespace treville::ops
