@@ -39,7 +39,9 @@ def save(name, model, inputs, run=None):
         entries = {entry: stored.read(entry) for entry in stored.namelist()}
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for entry, data in entries.items():
-            packed.writestr(entry, data)
+            if entry == "metadata.json":
+                data = json.dumps({"keras_version": tf.__version__})
+            packed.writestr(zipfile.ZipInfo(entry), data, zipfile.ZIP_DEFLATED)
     outputs = run(inputs) if run else model(inputs if len(inputs) > 1 else inputs[0])
     outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
     for i, value in enumerate(inputs):
@@ -104,6 +106,18 @@ def recurrent():
     x = layers.TimeDistributed(layers.Dense(3, activation="relu"))(x)
     last = layers.SimpleRNN(3, go_backwards=True)(x)
     return tf.keras.Model(steps, [last, layers.LSTM(2, name="state", unit_forget_bias=False)(x)]), [(2, 5, 3)]
+
+
+def rectified():
+    """The same cells with rectified gates and without smooth functions."""
+    gates = {"activation": "linear", "recurrent_activation": "relu", "return_sequences": True}
+    x = steps = tf.keras.Input((4, 3), name="steps")
+    x = layers.GRU(3, reset_after=True, **gates)(x)
+    x = layers.GRU(3, reset_after=False, use_bias=False, **gates)(x)
+    x = layers.Bidirectional(layers.LSTM(2, **gates), merge_mode="concat")(x)
+    x = layers.TimeDistributed(layers.Dense(3))(x)
+    last = layers.SimpleRNN(3, activation="linear", go_backwards=True)(x)
+    return tf.keras.Model(steps, [last, x]), [(2, 4, 3)]
 
 
 def norms():
@@ -176,15 +190,18 @@ def corpus():
         file["layers/dense/vars/1"] = bias
     for name, method in (("dense.keras", zipfile.ZIP_DEFLATED), ("stored.keras", zipfile.ZIP_STORED)):
         with zipfile.ZipFile(folder / name, "w", method) as archive:
-            archive.writestr("metadata.json", json.dumps({"keras_version": "3.3.3"}))
-            archive.writestr("config.json", config)
-            archive.writestr("model.weights.h5", packed.getvalue())
+            for entry, data in (
+                ("metadata.json", json.dumps({"keras_version": "3.3.3"})),
+                ("config.json", config),
+                ("model.weights.h5", packed.getvalue()),
+            ):
+                archive.writestr(zipfile.ZipInfo(entry), data, method)
 
 
 def main():
     FOLDER.mkdir(exist_ok=True)
     tf.keras.utils.set_random_seed(1)
-    for seed, build in enumerate((functional, convolutions, transposed, recurrent, norms)):
+    for seed, build in enumerate((functional, convolutions, transposed, recurrent, norms, rectified)):
         model, shapes = build()
         randomise(model, seed)
         random = np.random.default_rng(100 + seed)

@@ -45,7 +45,9 @@ ValueId import_reshape(KerasLayer& layer) {
     if (dim < 1 && dim != -1) layer.fail("its target_shape must hold sizes of at least 1, or -1");
     shape.push_back(dim);
   }
-  return layer.set_rank(layer.reshape("reshape", layer.x(), shape), static_cast<int>(shape.size()));
+  const ValueId y = layer.reshape("reshape", layer.x(), shape);
+  if (shape.size() == 3) return layer.set_steps(y, shape[1]);
+  return layer.set_rank(y, static_cast<int>(shape.size()));
 }
 
 ValueId import_permute(KerasLayer& layer) {
@@ -65,7 +67,7 @@ ValueId import_repeat_vector(KerasLayer& layer) {
   const int64_t n = layer.get_int("n", 0);
   if (n < 1) layer.fail("its n must be at least 1");
   const ValueId row = layer.step("row", "Unsqueeze", {layer.x()}, {{"axes", Ints{1}}});
-  return layer.set_rank(layer.step("repeat", "Tile", {row}, {{"repeats", Ints{1, n, 1}}}), 3);
+  return layer.set_steps(layer.step("repeat", "Tile", {row}, {{"repeats", Ints{1, n, 1}}}), n);
 }
 
 // Layers that change nothing at inference.
@@ -159,7 +161,9 @@ ValueId import_time_distributed(KerasLayer& layer) {
   const ValueId y = row->import(inner);
   const ValueId inner_rest = layer.step("result_shape", "Shape", {y}, {{"start", int64_t{1}}}, DType::kInt);
   const ValueId final_shape = layer.step("final_shape", "Concat", {steps, inner_rest}, {{"axis", int64_t{0}}});
-  return layer.step("leave", "Reshape", {y, final_shape}, {{"allow_zero", int64_t{1}}});
+  const ValueId left = layer.step("leave", "Reshape", {y, final_shape}, {{"allow_zero", int64_t{1}}});
+  layer.copy_steps(x, left);
+  return layer.set_rank(left, layer.has_rank(y) ? layer.rank(y) + 1 : rank);
 }
 
 // --- Known, and not supported ----------------------------------------------------------------------------------------
@@ -232,8 +236,8 @@ constexpr auto kRows = std::to_array<KerasRow>({
 const KerasRow* find_core_row(std::string_view class_name) { return find_row(kRows, class_name); }
 
 const KerasRow* find_keras_row(std::string_view class_name) {
-  for (const auto find :
-       {find_core_row, find_activation_row, find_conv_row, find_pool_row, find_merge_row, find_norm_row}) {
+  for (const auto find : {find_core_row, find_activation_row, find_conv_row, find_pool_row, find_merge_row,
+                          find_norm_row, find_recurrent_row}) {
     if (const KerasRow* row = find(class_name)) return row;
   }
   return nullptr;

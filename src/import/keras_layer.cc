@@ -76,6 +76,11 @@ double KerasLayer::get_float(const std::string& key, double otherwise) const {
 }
 
 bool KerasLayer::get_bool(const std::string& key, bool otherwise) const {
+  if (turned_ && key == "go_backwards") return !stored_bool(key, otherwise);
+  return stored_bool(key, otherwise);
+}
+
+bool KerasLayer::stored_bool(const std::string& key, bool otherwise) const {
   const json* value = find(key);
   if (value == nullptr) return otherwise;
   if (value->is_number_integer()) return value->get<int64_t>() != 0;
@@ -231,6 +236,22 @@ int KerasLayer::rank(ValueId value) const {
 ValueId KerasLayer::set_rank(ValueId value, int rank) {
   keras_.ranks[value] = rank;
   return value;
+}
+
+int64_t KerasLayer::steps(ValueId value) const {
+  const auto found = keras_.steps.find(value);
+  if (found != keras_.steps.end() && found->second > 0) return found->second;
+  refuse("the number of its steps is open. Save the model with an input of a fixed length.");
+}
+
+void KerasLayer::copy_steps(ValueId from, ValueId to) {
+  const auto found = keras_.steps.find(from);
+  if (found != keras_.steps.end()) keras_.steps[to] = found->second;
+}
+
+ValueId KerasLayer::set_steps(ValueId value, int64_t steps) {
+  keras_.steps[value] = steps;
+  return set_rank(value, 3);
 }
 
 std::vector<ValueId> KerasLayer::all_weights() {

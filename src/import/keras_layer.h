@@ -22,6 +22,8 @@ struct KerasState {
   int version = 2;  // of Keras: 1, 2 or 3
   // How many dimensions a value has, the batch included; absent when not known.
   std::map<ValueId, int> ranks;
+  // How many steps a sequence has (dimension 1), where it is known.
+  std::map<ValueId, int64_t> steps;
   std::map<std::string, std::vector<ValueId>> loaded;  // weights, by the name of their layer with those around it
 };
 
@@ -64,6 +66,8 @@ class KerasLayer : public NodeImport {
   KerasLayer part(const std::string& key, std::vector<ValueId> weights, const std::string& suffix, ValueId x) const;
   // class_at is the class of a layer at `key`, when there stands an object with a configuration of its own.
   std::optional<std::string> class_at(const std::string& key) const;
+  // turn_around makes a recurrent layer go the other way than its configuration says.
+  void turn_around(bool turned) { turned_ = turned; }
   const std::string& class_name() const { return origin(); }
   int version() const { return keras_.version; }
 
@@ -82,6 +86,11 @@ class KerasLayer : public NodeImport {
   int rank(ValueId value) const;
   // set_rank is for values whose rank is not that of the layer's first input.
   ValueId set_rank(ValueId value, int rank);
+  bool has_rank(ValueId value) const { return keras_.ranks.count(value) > 0; }
+  void copy_steps(ValueId from, ValueId to);
+  // steps is the length of a sequence; refuses when it is not known.
+  int64_t steps(ValueId value) const;
+  ValueId set_steps(ValueId value, int64_t steps);
   // weights loads all; there must be one for each name, else UserError lists them.
   std::vector<ValueId> weights(const std::vector<std::string>& names);
   std::vector<ValueId> all_weights();
@@ -96,6 +105,7 @@ class KerasLayer : public NodeImport {
 
  private:
   const nlohmann::json* find(const std::string& key) const;
+  bool stored_bool(const std::string& key, bool otherwise) const;
   template <class T>
   T wrong_type(const std::string& key, const char* expected) const;
 
@@ -104,6 +114,7 @@ class KerasLayer : public NodeImport {
   LayerAddress address_;
   KerasCall call_;
   std::optional<std::vector<ValueId>> given_weights_;
+  bool turned_ = false;
 };
 
 // apply_activation adds an activation by its name. Refuses unknown ones.
@@ -139,5 +150,6 @@ const KerasRow* find_conv_row(std::string_view class_name);
 const KerasRow* find_pool_row(std::string_view class_name);
 const KerasRow* find_merge_row(std::string_view class_name);
 const KerasRow* find_norm_row(std::string_view class_name);
+const KerasRow* find_recurrent_row(std::string_view class_name);
 
 }  // namespace treville::import
