@@ -63,7 +63,7 @@ TEST_P(KerasFixture, RevealsWhatKerasComputes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Keras, KerasFixture,
-                         ::testing::Values("functional", "convolutions", "transposed", "recurrent", "rectified", "norms",
+                         ::testing::Values("functional", "convolutions", "transposed", "recurrent", "linear_gates", "norms",
                                            "channels_first"),
                          [](const auto& test) { return std::string(test.param); });
 

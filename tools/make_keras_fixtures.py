@@ -108,16 +108,15 @@ def recurrent():
     return tf.keras.Model(steps, [last, layers.LSTM(2, name="state", unit_forget_bias=False)(x)]), [(2, 5, 3)]
 
 
-def rectified():
-    """The same cells with rectified gates and without smooth functions."""
-    gates = {"activation": "linear", "recurrent_activation": "relu", "return_sequences": True}
-    x = steps = tf.keras.Input((4, 3), name="steps")
-    x = layers.GRU(3, reset_after=True, **gates)(x)
-    x = layers.GRU(3, reset_after=False, use_bias=False, **gates)(x)
-    x = layers.Bidirectional(layers.LSTM(2, **gates), merge_mode="concat")(x)
-    x = layers.TimeDistributed(layers.Dense(3))(x)
-    last = layers.SimpleRNN(3, activation="linear", go_backwards=True)(x)
-    return tf.keras.Model(steps, [last, x]), [(2, 4, 3)]
+def linear_gates():
+    """The same cells with linear gates, which need no smooth functions."""
+    gates = {"activation": "linear", "recurrent_activation": "linear", "return_sequences": True}
+    steps = tf.keras.Input((4, 3), name="steps")
+    each = layers.TimeDistributed(layers.Dense(3))(steps)
+    both = layers.Bidirectional(layers.LSTM(2, **gates))(layers.GRU(3, reset_after=True, **gates)(each))
+    old = layers.GRU(3, reset_after=False, use_bias=False, **gates)(steps)
+    last = layers.SimpleRNN(3, activation="linear", go_backwards=True)(steps)
+    return tf.keras.Model(steps, [both, old, last]), [(2, 4, 3)]
 
 
 def norms():
@@ -201,7 +200,7 @@ def corpus():
 def main():
     FOLDER.mkdir(exist_ok=True)
     tf.keras.utils.set_random_seed(1)
-    for seed, build in enumerate((functional, convolutions, transposed, recurrent, norms, rectified)):
+    for seed, build in enumerate((functional, convolutions, transposed, recurrent, norms, linear_gates)):
         model, shapes = build()
         randomise(model, seed)
         random = np.random.default_rng(100 + seed)

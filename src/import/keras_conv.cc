@@ -30,7 +30,7 @@ Attributes attributes_of(KerasLayer& layer, const Window& window, int64_t groups
 
 // set_padding sets how the edges are treated; causal padding is all before the first step.
 void set_padding(KerasLayer& layer, const Window& window, Attributes& attributes) {
-  const std::string padding = layer.get_string("padding", layer.get_string("border_mode", "valid"));
+  const std::string padding = layer.get_string("padding", "valid");
   if (padding == "valid" || padding == "same") {
     attributes["auto_pad"] = std::string(padding == "same" ? "same_upper" : "valid");
   } else if (padding == "causal" && window.spatial == 1) {
@@ -204,10 +204,6 @@ constexpr auto kRows = std::to_array<KerasRow>({
     {"Conv2DTranspose", import_transposed<2>},
     {"Conv3D", import_conv<3>},
     {"Conv3DTranspose", import_transposed<3>},
-    {"Convolution1D", import_conv<1>},
-    {"Convolution2D", import_conv<2>},
-    {"Convolution2DTranspose", import_transposed<2>},
-    {"Convolution3D", import_conv<3>},
     {"Cropping1D", import_cropping<1>},
     {"Cropping2D", import_cropping<2>},
     {"Cropping3D", import_cropping<3>},

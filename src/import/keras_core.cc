@@ -12,10 +12,10 @@ namespace {
 
 ValueId import_dense(KerasLayer& layer) {
   const ValueId x = layer.x();
-  const bool biased = layer.get_bool("use_bias", layer.get_bool("bias", true));
+  const bool biased = layer.get_bool("use_bias", true);
   const auto weights =
       layer.weights(biased ? std::vector<std::string>{"kernel", "bias"} : std::vector<std::string>{"kernel"});
-  const int64_t units = layer.get_int("units", layer.get_int("output_dim", -1));
+  const int64_t units = layer.get_int("units", -1);
   layer.expect_shape(weights[0], "kernel", {-1, units});
   ValueId y = layer.step("matmul", "MatMul", {x, weights[0]});
   if (biased) {
@@ -79,7 +79,7 @@ ValueId import_nothing(KerasLayer& layer) {
   return layer.x();
 }
 
-// broadcast_along gives numbers for each element of an axis a shape that broadcasts to a tensor of the given rank.
+// per_channel is one number, or one for each channel of the last axis.
 ValueId per_channel(KerasLayer& layer, const std::string& suffix, const std::vector<double>& values) {
   if (values.size() == 1) return layer.number(suffix, values[0]);
   return layer.vector(suffix, std::vector<float>(values.begin(), values.end()));

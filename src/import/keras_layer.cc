@@ -38,7 +38,7 @@ std::string name_of_weights(const LayerAddress& address) {
 
 KerasLayer::KerasLayer(KerasState& state, const json& config, std::string class_name, std::string name,
                        LayerAddress address, KerasCall call)
-    : NodeImport(state.import, name, std::move(class_name), name, false, call.inputs),
+    : NodeImport(state.import, name, std::move(class_name), std::vector<ResultName>{ResultName{name}}, call.inputs),
       keras_(state),
       config_(config),
       address_(std::move(address)),
@@ -154,8 +154,8 @@ std::vector<std::pair<int64_t, int64_t>> KerasLayer::pairs(const std::string& ke
 
 bool KerasLayer::channels_first() const {
   const std::string format = get_string("data_format", "channels_last");
-  if (format == "channels_first" || format == "th") return true;
-  if (format != "channels_last" && format != "tf") {
+  if (format == "channels_first") return true;
+  if (format != "channels_last") {
     refuse("data_format \"{}\" is not supported (supported: channels_last, channels_first)", format);
   }
   return false;

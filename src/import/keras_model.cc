@@ -373,7 +373,7 @@ class KerasImporter {
         continue;
       }
       if (!done.emplace(call, false).second) {
-        if (!done[call] && is_open(stack, call)) {
+        if (!done[call]) {  // its inputs lead back to it
           damaged(fmt::format("layer \"{}\" reads its own result", model.layers[call.first].name));
         }
         continue;
@@ -385,10 +385,6 @@ class KerasImporter {
       for (auto input = inputs.rbegin(); input != inputs.rend(); ++input) stack.emplace_back(*input, false);
     }
     return order;
-  }
-
-  static bool is_open(const std::vector<std::pair<Call, bool>>& stack, const Call& call) {
-    return std::any_of(stack.begin(), stack.end(), [&](const auto& each) { return each.second && each.first == call; });
   }
 
   // import translates one model. `given` are the values of its inputs when it is a layer of another.

@@ -8,8 +8,8 @@ namespace treville::import {
 namespace {
 
 Attributes pool_attributes(KerasLayer& layer, size_t spatial) {
-  const Ints kernel = layer.extents("pool_size", spatial, layer.get_ints("pool_length", {2}));
-  const std::string padding = layer.get_string("padding", layer.get_string("border_mode", "valid"));
+  const Ints kernel = layer.extents("pool_size", spatial, {2});
+  const std::string padding = layer.get_string("padding", "valid");
   if (padding != "valid" && padding != "same") {
     layer.refuse("padding \"{}\" is not supported (supported: valid, same)", padding);
   }

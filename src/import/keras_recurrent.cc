@@ -22,7 +22,7 @@ class Recurrence {
     }
     steps_ = layer.steps(x);
     if (steps_ > kMostSteps) layer.refuse("{} steps are not supported (supported: up to {})", steps_, kMostSteps);
-    units_ = layer.get_int("units", layer.get_int("output_dim", 0));
+    units_ = layer.get_int("units", 0);
     if (units_ < 1) layer.fail("its units must be at least 1");
     biased_ = layer.get_bool("use_bias", true);
     weights_ = layer.weights(biased_ ? std::vector<std::string>{"kernel", "recurrent_kernel", "bias"}
@@ -77,7 +77,6 @@ class Recurrence {
     return apply_activation(layer_, layer_.get_string(key, otherwise), x, step_name(what));
   }
   ValueId inner(ValueId x, const std::string& what) { return activate("activation", "tanh", x, what); }
-  // Keras 1 had hard_sigmoid; Keras 2 and 3 write the name.
   ValueId gated(ValueId x, const std::string& what) { return activate("recurrent_activation", "sigmoid", x, what); }
 
  private:
