@@ -147,7 +147,7 @@ TEST(TopK, GivesValuesAndIndicesAndTheLowerIndexOnTies) {
   node.graph.nodes[0].outputs.push_back(node.graph.add_value({"indices", DType::kInt, Shape{2, 3}, {}}));
   const FloatTensor x = std::get<FloatTensor>(node.operand(0));
   const Constant held = x;
-  const Constant* const inputs[] = {&held};
+  const std::vector<const Constant*> inputs = {&held};
   EXPECT_EQ(std::get<IntTensor>(node.def().evaluate(node.graph, node.node(), inputs)[1]).values,
             (Ints{1, 2, 3, 0, 2, 3}));
   OneNode smallest("TopK", {tensor({3, 1}, {2, 1, 2})},

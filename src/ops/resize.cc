@@ -99,6 +99,11 @@ void infer(InferContext& context) {
 struct Line {
   int64_t in = 1, out = 1;
   double scale = 1;
+  // extent is in * scale, before it was rounded down to a number of positions: ONNX counts with that.
+  double extent() const {
+    const double exact = static_cast<double>(in) * scale;
+    return std::abs(exact - std::nearbyint(exact)) < 1e-9 ? std::nearbyint(exact) : exact;
+  }
 };
 
 std::vector<Line> lines_of(const Node& node, const Ints& spatial) {
@@ -112,7 +117,7 @@ std::vector<Line> lines_of(const Node& node, const Ints& spatial) {
 double position(const std::string& mode, const Line& line, int64_t o) {
   const auto x = static_cast<double>(o), in = static_cast<double>(line.in), out = static_cast<double>(line.out);
   if (mode == "asymmetric") return x / line.scale;
-  if (mode == "align_corners") return line.out == 1 ? 0 : x * (in - 1) / (out - 1);
+  if (mode == "align_corners") return line.out == 1 ? 0 : x * (in - 1) / (line.extent() - 1);
   if (mode == "tf_half_pixel_for_nn") return (x + 0.5) / line.scale;
   if (mode == "pytorch_half_pixel" && line.out == 1) return 0;
   // Symmetric: the middle of the result lies on the middle of x, also where the size was rounded.
