@@ -1,19 +1,13 @@
 // Layers of Keras against recorded results: the cases of keras-js (input, weights, expected output; not in this
 // repository) through the importer, the float meaning, the compiler and the protocols. The recordings leave out how the
 // layers were configured: golden/keras_layer_cases.json has for each case a configuration with which Keras 2.15 gives
-// the expected output. golden/keras_layers.txt lists what passes and how far. To write it anew:
-// TREVILLE_UPDATE_GOLDEN=1 build/release/keras_test
+// the expected output. golden/keras_layers.txt lists how far each gets.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "base/error.h"
 #include "import/keras_model.h"
@@ -27,7 +21,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 const fs::path kGolden = fs::path(TREVILLE_SOURCE_DIR) / "test" / "golden";
-constexpr const char* kUpdate = "TREVILLE_UPDATE_GOLDEN=1 build/release/keras_test";
 
 json read_json(const fs::path& path) {
   std::ifstream stream(path);
@@ -119,60 +112,27 @@ class CaseModel {
   std::string output_;
 };
 
-// run_case gives "float secure", "float" or "" (refused); throws Mismatch for a wrong result.
-std::string run_case(const std::string& name, const json& test, const json& spec, std::string& reason) {
-  const std::vector<FloatTensor> inputs = {tensor_of(test["input"], true)};
-  const std::vector<FloatTensor> expected = {tensor_of(test["expected"], true)};
-  try {
-    const Graph graph = CaseModel(test, spec).import(name);
-    check_float(graph, inputs, expected, 1e-4);
-    try {
-      check_secure(graph, inputs, expected);
-      return "float secure";
-    } catch (const UserError& error) {
-      reason = error.what();
-      return "float";
-    }
-  } catch (const UserError& error) {
-    reason = error.what();
-    return "";
-  }
-}
-
-TEST(KerasLayers, PassAsFarAsTheGoldenFileSays) {
+TEST(KerasLayers, GetAsFarAsTheGoldenFileSays) {
   TREVILLE_NEED_MODELS(dir);
   const json cases = read_json(kGolden / "keras_layer_cases.json");
-  std::map<std::string, std::string> passed;
+  std::map<std::string, std::string> levels;
   for (const auto& file : fs::recursive_directory_iterator(dir / "keras-js-layer-tests" / "test" / "data")) {
     if (file.path().extension() != ".json") continue;
     const json tests = read_json(file.path());
     for (const auto& [name, test] : tests.items()) {
       if (!cases.contains(name)) continue;
-      std::string reason;
       try {
-        const std::string level = run_case(name, test, cases[name], reason);
-        if (!level.empty()) passed[name] = level;
-        if (!reason.empty()) std::cout << fmt::format("{}: {}: {}\n", name, level.empty() ? "refused" : level, reason);
+        const CaseModel model(test, cases[name]);
+        levels[name] = run_level(
+            name, [&] { return model.import(name); }, {tensor_of(test["input"], true)},
+            {tensor_of(test["expected"], true)}, 1e-4);
       } catch (const Mismatch& mismatch) {
         ADD_FAILURE() << name << ": " << mismatch.message;
       }
     }
   }
-  std::cout << fmt::format("{} of {} cases pass\n", passed.size(), cases.size());
-  if (std::getenv("TREVILLE_UPDATE_GOLDEN") != nullptr) {
-    std::ofstream stream(kGolden / "keras_layers.txt");
-    stream << "# Cases of keras-js that pass, and how far. Written by keras_test; see keras_layers_test.cc.\n";
-    for (const auto& [name, level] : passed) stream << name << " " << level << "\n";
-  }
-  std::ifstream golden(kGolden / "keras_layers.txt");
-  size_t listed = 0;
-  for (std::string line; std::getline(golden, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    ++listed;
-    const std::string name = line.substr(0, line.find(' ')), level = line.substr(name.size() + 1);
-    EXPECT_EQ(passed[name], level) << name << " (if it got further: " << kUpdate << ")";
-  }
-  EXPECT_EQ(listed, passed.size()) << "cases pass that are not listed. Add them: " << kUpdate;
+  EXPECT_EQ(levels.size(), cases.size());
+  expect_levels("keras_layers.txt", levels);
 }
 
 }  // namespace

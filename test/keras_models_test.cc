@@ -2,8 +2,9 @@
 // trained ones: import, float meaning and protocols against the recorded outputs.
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <array>
 #include <filesystem>
+#include <map>
 
 #include "base/error.h"
 #include "data/npy.h"
@@ -27,77 +28,71 @@ std::vector<FloatTensor> read_all(const std::string& name, const char* what) {
   }
 }
 
-class KerasFixture : public ::testing::TestWithParam<const char*> {
- protected:
-  static fs::path path(const char* suffix) { return kFixtures / (std::string(GetParam()) + suffix); }
-  const std::vector<FloatTensor> inputs_ = read_all(GetParam(), "in"), outputs_ = read_all(GetParam(), "out");
-};
+constexpr auto kFixtureNames = std::to_array<const char*>(
+    {"functional", "convolutions", "transposed", "recurrent", "linear_gates", "norms", "channels_first"});
 
-TEST_P(KerasFixture, ComputesWhatKerasComputes) {
-  ASSERT_FALSE(outputs_.empty());
-  for (const char* suffix : {".h5", ".keras"}) {
+// levels_of runs all fixtures from files of one format.
+std::map<std::string, std::string> levels_of(const std::string& suffix) {
+  std::map<std::string, std::string> levels;
+  for (const std::string name : kFixtureNames) {
+    const std::vector<FloatTensor> inputs = read_all(name, "in"), outputs = read_all(name, "out");
+    EXPECT_FALSE(outputs.empty());
     try {
-      check_float(import_model(path(suffix)), inputs_, outputs_, 1e-4);
+      levels[name] = run_level(
+          name, [&] { return import_model(kFixtures / (name + suffix)); }, inputs, outputs, 1e-4);
     } catch (const Mismatch& mismatch) {
-      ADD_FAILURE() << suffix << ": " << mismatch.message;
+      ADD_FAILURE() << name << suffix << ": " << mismatch.message;
     }
   }
+  return levels;
 }
 
-TEST_P(KerasFixture, IsTheSameGraphFromBothFormats) {
-  const Graph h5 = import_model(path(".h5")), archive = import_model(path(".keras"));
+TEST(KerasFixtures, ComputeWhatKerasComputesFromHdf5) { expect_levels("keras_fixtures.txt", levels_of(".h5")); }
+
+TEST(KerasFixtures, ComputeWhatKerasComputesFromArchives) { expect_levels("keras_fixtures.txt", levels_of(".keras")); }
+
+TEST(KerasFixtures, AreTheSameGraphFromBothFormats) {
   const auto body = [](const Graph& graph) {
     const std::string text = print(graph);
     return text.substr(text.find('\n'));
   };
-  EXPECT_EQ(body(h5), body(archive));
-  EXPECT_EQ(h5.parameters(), archive.parameters());
-}
-
-TEST_P(KerasFixture, RevealsWhatKerasComputes) {
-  try {
-    check_secure(import_model(path(".keras")), inputs_, outputs_);
-  } catch (const Mismatch& mismatch) {
-    ADD_FAILURE() << mismatch.message;
+  for (const std::string name : kFixtureNames) {
+    const Graph h5 = import_model(kFixtures / (name + ".h5")), archive = import_model(kFixtures / (name + ".keras"));
+    EXPECT_EQ(body(h5), body(archive)) << name;
+    EXPECT_EQ(h5.parameters(), archive.parameters()) << name;
   }
 }
-
-INSTANTIATE_TEST_SUITE_P(Keras, KerasFixture,
-                         ::testing::Values("functional", "convolutions", "transposed", "recurrent", "linear_gates", "norms",
-                                           "channels_first"),
-                         [](const auto& test) { return std::string(test.param); });
 
 struct Trained {
   const char *name, *model, *input, *output;
 };
 
-class TrainedKeras : public ::testing::TestWithParam<Trained> {};
+constexpr auto kTrained = std::to_array<Trained>({
+    {"ResNet8", "mlperf-tiny-resnet8-cifar10/pretrainedResnet.h5", "mlperf-tiny-resnet8-cifar10/in.npy",
+     "mlperf-tiny-resnet8-cifar10/out_h5_tfjs.npy"},
+    {"MobileNet", "mlperf-tiny-vww-mobilenetv1-025-96/vww_96.h5", "mlperf-tiny-vww-mobilenetv1-025-96/in.npy",
+     "mlperf-tiny-vww-mobilenetv1-025-96/out_h5_tfjs.npy"},
+    {"ShortDnn", "tf-encrypted-mnist/short-dnn.h5", "tf-encrypted-mnist/in_digits20_nhwc.npy",
+     "tf-encrypted-mnist/out_short-dnn_tfjs.npy"},
+    {"MnistArchive", "keras-v3-mnist-cnn/model.keras", "keras-v3-mnist-cnn/in.npy", "keras-v3-mnist-cnn/out_tfjs.npy"},
+    {"DoodleNet", "ml5-doodlenet/model.json", "ml5-doodlenet/in.npy", "ml5-doodlenet/out_tfjs.npy"},
+});
 
-// The error is compared with the largest output, which is a probability.
-TEST_P(TrainedKeras, ComputesWhatItsAuthorsRuntimeComputes) {
+// The outputs are probabilities.
+TEST(TrainedKeras, ComputeWhatAnotherRuntimeComputes) {
   TREVILLE_NEED_MODELS(dir);
-  const Trained& trained = GetParam();
-  try {
-    check_float(import_model(dir / trained.model), {read_npy(dir / trained.input)}, {read_npy(dir / trained.output)},
-                1e-5);
-  } catch (const Mismatch& mismatch) {
-    ADD_FAILURE() << mismatch.message;
+  std::map<std::string, std::string> levels;
+  for (const Trained& trained : kTrained) {
+    try {
+      levels[trained.name] = run_level(
+          trained.name, [&] { return import_model(dir / trained.model); }, {read_npy(dir / trained.input)},
+          {read_npy(dir / trained.output)}, 1e-5);
+    } catch (const Mismatch& mismatch) {
+      ADD_FAILURE() << trained.name << ": " << mismatch.message;
+    }
   }
+  expect_levels("keras_models.txt", levels);
 }
-
-INSTANTIATE_TEST_SUITE_P(
-    Models, TrainedKeras,
-    ::testing::Values(
-        Trained{"ResNet8", "mlperf-tiny-resnet8-cifar10/pretrainedResnet.h5", "mlperf-tiny-resnet8-cifar10/in.npy",
-                "mlperf-tiny-resnet8-cifar10/out_h5_tfjs.npy"},
-        Trained{"MobileNet", "mlperf-tiny-vww-mobilenetv1-025-96/vww_96.h5",
-                "mlperf-tiny-vww-mobilenetv1-025-96/in.npy", "mlperf-tiny-vww-mobilenetv1-025-96/out_h5_tfjs.npy"},
-        Trained{"ShortDnn", "tf-encrypted-mnist/short-dnn.h5", "tf-encrypted-mnist/in_digits20_nhwc.npy",
-                "tf-encrypted-mnist/out_short-dnn_tfjs.npy"},
-        Trained{"MnistArchive", "keras-v3-mnist-cnn/model.keras", "keras-v3-mnist-cnn/in.npy",
-                "keras-v3-mnist-cnn/out_tfjs.npy"},
-        Trained{"DoodleNet", "ml5-doodlenet/model.json", "ml5-doodlenet/in.npy", "ml5-doodlenet/out_tfjs.npy"}),
-    [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace treville::testing

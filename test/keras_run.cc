@@ -1,8 +1,13 @@
 #include "test/keras_run.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
 
 #include "base/error.h"
 #include "compile/compile.h"
@@ -115,6 +120,42 @@ void check_secure(const Graph& graph, const std::vector<FloatTensor>& inputs,
               std::exp2(-8) * std::max(1.0, largest_magnitude({expected[i]})), 0);
     }
   }
+}
+
+std::string run_level(const std::string& name, const std::function<Graph()>& import,
+                      const std::vector<FloatTensor>& inputs, const std::vector<FloatTensor>& expected,
+                      double tolerance) {
+  std::string level = "refused";
+  try {
+    const Graph graph = import();
+    check_float(graph, inputs, expected, tolerance);
+    level = "float";
+    check_secure(graph, inputs, expected);
+    return "float secure";
+  } catch (const UserError& error) {
+    std::cout << fmt::format("{}: {}: {}\n", name, level, error.what());
+    return level;
+  }
+}
+
+void expect_levels(const std::string& file, const std::map<std::string, std::string>& levels) {
+  constexpr const char* kUpdate = "TREVILLE_UPDATE_GOLDEN=1 build/release/keras_test";
+  const auto path = std::filesystem::path(TREVILLE_SOURCE_DIR) / "test" / "golden" / file;
+  if (std::getenv("TREVILLE_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream stream(path);
+    stream << "# How far each gets. Written by keras_test: " << kUpdate << "\n";
+    for (const auto& [name, level] : levels) stream << name << " " << level << "\n";
+  }
+  std::map<std::string, std::string> listed;
+  std::ifstream golden(path);
+  for (std::string line; std::getline(golden, line);) {
+    const size_t space = line.find(' ');
+    if (!line.empty() && line[0] != '#') listed[line.substr(0, space)] = line.substr(space + 1);
+  }
+  for (const auto& [name, level] : levels) {
+    EXPECT_EQ(listed[name], level) << name << " (if it got further: " << kUpdate << ")";
+  }
+  EXPECT_EQ(listed.size(), levels.size()) << file << " lists others than there are. Write it anew: " << kUpdate;
 }
 
 }  // namespace treville::testing

@@ -2,6 +2,8 @@
 // outputs.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,5 +24,15 @@ void check_float(const Graph& graph, const std::vector<FloatTensor>& inputs, con
 // check_secure compiles the graph for the 64-bit ring and runs it in the protocols `clear` and `porthos`: what they
 // reveal must be within 2^-8 of the largest expected value, or of 1. UserError where the compiler refuses.
 void check_secure(const Graph& graph, const std::vector<FloatTensor>& inputs, const std::vector<FloatTensor>& expected);
+
+// run_level is how far a model gets: "refused", "float" (import and float meaning) or "float secure". What a UserError
+// refused is printed with the name. Throws Mismatch for a wrong result.
+std::string run_level(const std::string& name, const std::function<Graph()>& import,
+                      const std::vector<FloatTensor>& inputs, const std::vector<FloatTensor>& expected,
+                      double tolerance);
+
+// expect_levels fails the test for every name whose level is not that of test/golden/<file>. With
+// TREVILLE_UPDATE_GOLDEN=1 it writes the file first.
+void expect_levels(const std::string& file, const std::map<std::string, std::string>& levels);
 
 }  // namespace treville::testing

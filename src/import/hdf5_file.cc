@@ -158,13 +158,6 @@ std::string unshuffle(const std::string& bytes, size_t element_bytes) {
   return result;
 }
 
-// Chunk is one stored block of a chunked tensor.
-struct Chunk {
-  uint64_t address, stored_bytes;
-  uint32_t skipped_filters;
-  std::vector<uint64_t> offsets;  // of its first element
-};
-
 // unpack undoes the filters, last one first.
 std::string unpack(std::string_view stored, uint32_t skipped, const std::vector<Filter>& filters, size_t chunk_bytes,
                    const std::string& where) {
@@ -516,30 +509,10 @@ std::optional<std::string> Hdf5File::string_attribute(const std::string& path, c
 
 // --- Tensors ---------------------------------------------------------------------------------------------------------
 
-std::string Hdf5File::read_chunks(std::string_view layout, std::string_view filter_data,
-                                  const std::vector<int64_t>& dims, size_t element_bytes,
-                                  const std::string& where) const {
-  Cursor cursor(layout, where);
-  const size_t rank = dims.size();
-  if (cursor.u8() != rank + 1 || rank == 0) damaged("the chunks of a tensor have another rank");
-  const Address tree = cursor.u64();
-  std::vector<uint64_t> extent(rank);
-  uint64_t chunk_elements = 1, expected = 1;
-  const uint64_t most = kBestRatio * bytes_.size();
-  for (size_t d = 0; d < rank; ++d) {
-    extent[d] = cursor.u32();
-    if (extent[d] == 0 || chunk_elements > most / extent[d]) damaged("a chunk is larger than the file allows");
-    chunk_elements *= extent[d];
-    expected *= (static_cast<uint64_t>(dims[d]) + extent[d] - 1) / extent[d];
-  }
-  if (cursor.u32() != element_bytes) damaged("the chunks of a tensor have other elements");
-  const std::vector<Filter> filters = filter_data.empty() ? std::vector<Filter>{} : read_filters(filter_data, where);
-  const auto elements = static_cast<uint64_t>(checked_elements(dims, where));
-  if (elements > most / element_bytes) damaged("a tensor is larger than the file allows");
-  std::string whole(elements * element_bytes, '\0');
-  uint64_t placed = 0;
+// chunks_of lists the chunks that a tensor's tree names. Levels sink from node to node, which ends the walk.
+std::vector<Hdf5File::Chunk> Hdf5File::chunks_of(Address tree, size_t rank, const std::string& where) const {
+  std::vector<Chunk> chunks;
   std::vector<std::pair<Address, int>> open = {{tree, 256}};
-  std::vector<std::vector<uint64_t>> seen;
   while (!open.empty()) {
     const auto [at, above] = open.back();
     open.pop_back();
@@ -551,29 +524,67 @@ std::string Hdf5File::read_chunks(std::string_view layout, std::string_view filt
     const uint16_t count = node.u16();
     Cursor entries(bytes_at(at + 24, (24 + 8 * rank) * count), where);
     for (int i = 0; i < count; ++i) {
-      Chunk chunk{0, entries.u32(), entries.u32(), {}};
-      bool inside = true;
-      for (size_t d = 0; d < rank; ++d) {
-        chunk.offsets.push_back(entries.u64());
-        inside = inside && chunk.offsets[d] < static_cast<uint64_t>(dims[d]) && chunk.offsets[d] % extent[d] == 0;
-      }
+      visit();
+      Chunk chunk;
+      chunk.stored_bytes = entries.u32();
+      chunk.skipped_filters = entries.u32();
+      for (size_t d = 0; d < rank; ++d) chunk.offsets.push_back(entries.u64());
       entries.skip(8);
       chunk.address = entries.u64();
       if (level > 0) {
         open.emplace_back(chunk.address, level);
-        continue;
+      } else {
+        chunks.push_back(std::move(chunk));
       }
-      if (!inside) damaged("a chunk lies outside its tensor");
-      if (++placed > expected) damaged("a tensor has too many chunks");
-      const std::string data = unpack(bytes_at(chunk.address, chunk.stored_bytes), chunk.skipped_filters, filters,
-                                      chunk_elements * element_bytes, where);
-      place(data, chunk.offsets, extent, dims, element_bytes, whole);
-      seen.push_back(chunk.offsets);
     }
   }
-  std::sort(seen.begin(), seen.end());
-  const bool complete = placed == expected && std::adjacent_find(seen.begin(), seen.end()) == seen.end();
-  if (!complete) damaged("a tensor lacks chunks");
+  return chunks;
+}
+
+// check_cover makes sure that the chunks are just those that a tensor needs.
+void Hdf5File::check_cover(std::vector<Chunk>& chunks, const std::vector<int64_t>& dims,
+                           const std::vector<uint64_t>& extent) const {
+  uint64_t expected = 1;
+  for (size_t d = 0; d < dims.size(); ++d) expected *= (static_cast<uint64_t>(dims[d]) + extent[d] - 1) / extent[d];
+  std::sort(chunks.begin(), chunks.end(), [](const Chunk& a, const Chunk& b) { return a.offsets < b.offsets; });
+  bool valid = chunks.size() == expected;
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    for (size_t d = 0; d < dims.size(); ++d) {
+      const uint64_t offset = chunks[i].offsets[d];
+      valid = valid && offset < static_cast<uint64_t>(dims[d]) && offset % extent[d] == 0;
+    }
+    valid = valid && (i == 0 || chunks[i].offsets != chunks[i - 1].offsets);
+  }
+  if (!valid) damaged("a tensor's chunks do not cover it");
+}
+
+std::string Hdf5File::read_chunks(std::string_view layout, std::string_view filter_data,
+                                  const std::vector<int64_t>& dims, size_t element_bytes,
+                                  const std::string& where) const {
+  Cursor cursor(layout, where);
+  const size_t rank = dims.size();
+  if (cursor.u8() != rank + 1 || rank == 0) damaged("the chunks of a tensor have another rank");
+  const Address tree = cursor.u64();
+  const uint64_t most = kBestRatio * bytes_.size() / element_bytes;
+  std::vector<uint64_t> extent(rank);
+  uint64_t chunk_elements = 1;
+  for (uint64_t& each : extent) {
+    each = cursor.u32();
+    if (each == 0 || chunk_elements > most / each) damaged("a chunk is larger than the file allows");
+    chunk_elements *= each;
+  }
+  if (cursor.u32() != element_bytes) damaged("the chunks of a tensor have other elements");
+  const auto elements = static_cast<uint64_t>(checked_elements(dims, where));
+  if (elements > most) damaged("a tensor is larger than the file allows");
+  const std::vector<Filter> filters = filter_data.empty() ? std::vector<Filter>{} : read_filters(filter_data, where);
+  std::vector<Chunk> chunks = chunks_of(tree, rank, where);
+  check_cover(chunks, dims, extent);
+  std::string whole(elements * element_bytes, '\0');
+  for (const Chunk& chunk : chunks) {
+    const std::string data = unpack(bytes_at(chunk.address, chunk.stored_bytes), chunk.skipped_filters, filters,
+                                    chunk_elements * element_bytes, where);
+    place(data, chunk.offsets, extent, dims, element_bytes, whole);
+  }
   return whole;
 }
 

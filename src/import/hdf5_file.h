@@ -41,6 +41,13 @@ class Hdf5File {
     std::string_view data;
   };
   using Address = uint64_t;
+  // Chunk is one stored block of a chunked tensor.
+  struct Chunk {
+    Address address = 0;
+    uint64_t stored_bytes = 0;
+    uint32_t skipped_filters = 0;
+    std::vector<uint64_t> offsets;  // of its first element
+  };
 
   std::optional<Address> find(const std::string& path) const;
   std::vector<Message> messages(Address header) const;
@@ -51,6 +58,9 @@ class Hdf5File {
   std::optional<std::vector<std::string>> read_attribute(const Message& message, const std::string& name,
                                                          const std::string& where) const;
   std::string heap_object(Address collection, uint32_t index, size_t length) const;
+  std::vector<Chunk> chunks_of(Address tree, size_t rank, const std::string& where) const;
+  void check_cover(std::vector<Chunk>& chunks, const std::vector<int64_t>& dims,
+                   const std::vector<uint64_t>& extent) const;
   std::string read_chunks(std::string_view layout, std::string_view filters, const std::vector<int64_t>& dims,
                           size_t element_bytes, const std::string& where) const;
 

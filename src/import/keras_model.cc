@@ -2,276 +2,22 @@
 
 #include <algorithm>
 #include <charconv>
-#include <deque>
 #include <nlohmann/json.hpp>
-#include <set>
-#include <tuple>
 
 #include "base/suggest.h"
 #include "import/keras_json.h"
 #include "import/keras_layer.h"
-#include "import/tfjs_weights.h"
-#include "import/zip_archive.h"
+#include "import/keras_topology.h"
 
 namespace treville::import {
 namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMostNodes = 1 << 16;
+// Models inside models can call each other twice and twice again: a small file may ask for any number of calls.
+constexpr size_t kMostCalls = 1 << 16;
 
-// TensorRef names a result: of which layer, which of its calls, which of the call's results.
-struct TensorRef {
-  std::string layer;
-  int64_t call = 0, tensor = 0;
-};
-
-struct ArgumentSpec {
-  std::vector<TensorRef> tensors;
-  const json* literal = nullptr;
-};
-
-struct CallSpec {
-  std::vector<ArgumentSpec> positional;
-  std::map<std::string, ArgumentSpec> keyword;
-};
-
-struct LayerSpec {
-  std::string name, class_name, kind_and_number;
-  const json* entry = nullptr;   // the whole entry
-  const json* config = nullptr;  // its "config"
-  std::vector<CallSpec> calls;
-  int64_t first_call = 0;  // the number that references give the first of `calls`
-  bool is_input = false;
-  bool is_function = false;  // an operation of Keras 3: it has no weights and is no layer
-};
-
-struct ModelSpec {
-  std::vector<LayerSpec> layers;
-  std::map<std::string, size_t> index;
-  std::vector<TensorRef> inputs, outputs;
-};
-
-bool is_model(const LayerSpec& layer) {
-  const bool named =
-      layer.class_name == "Sequential" || layer.class_name == "Functional" || layer.class_name == "Model";
-  return named && layer.config != nullptr && (layer.config->is_array() || layer.config->contains("layers"));
-}
-
-// ModelReader turns one model's configuration into a ModelSpec. Nothing of the file is trusted.
-class ModelReader {
- public:
-  ModelReader(const std::string& file, int version, std::deque<json>& made)
-      : file_(file), version_(version), made_(made) {}
-
-  ModelSpec read(const json& model) {
-    const std::string class_name = text_of(model, "class_name");
-    if (!model.contains("config")) damaged("a model has no \"config\"");
-    return class_name == "Sequential" ? read_sequential(model) : read_functional(model["config"]);
-  }
-
- private:
-  [[noreturn]] void damaged(const std::string& what) const {
-    throw UserError("{}: {}. The model's configuration is not as Keras writes it; save the model again.", file_, what);
-  }
-
-  std::string text_of(const json& object, const char* key) const {
-    if (!object.is_object() || !object.contains(key) || !object[key].is_string()) {
-      damaged(fmt::format("expected a name at \"{}\"", key));
-    }
-    return object[key].get<std::string>();
-  }
-
-  LayerSpec read_layer(const json& entry, std::map<std::string, int>& counts) const {
-    LayerSpec layer;
-    layer.entry = &entry;
-    layer.class_name = text_of(entry, "class_name");
-    if (!entry.contains("config")) damaged(fmt::format("a layer {} has no \"config\"", layer.class_name));
-    layer.config = &entry["config"];
-    layer.name = entry.contains("name") && entry["name"].is_string()           ? entry["name"].get<std::string>()
-                 : layer.config->is_object() && layer.config->contains("name") ? text_of(*layer.config, "name")
-                                                                               : snake_case(layer.class_name);
-    if (layer.name.empty()) damaged("a layer has an empty name");
-    layer.is_input = layer.class_name == "InputLayer";
-    const std::string module = entry.contains("module") && entry["module"].is_string() ? text_of(entry, "module") : "";
-    layer.is_function = module.find("keras.src.ops") == 0 || module.find("keras.ops") == 0;
-    if (layer.is_function) return layer;
-    const std::string kind = snake_case(layer.class_name);
-    const int number = counts[kind]++;
-    layer.kind_and_number = number == 0 ? kind : fmt::format("{}_{}", kind, number);
-    return layer;
-  }
-
-  void add(ModelSpec& model, LayerSpec layer) const {
-    if (!model.index.emplace(layer.name, model.layers.size()).second) {
-      damaged(fmt::format("two layers are named \"{}\"", layer.name));
-    }
-    model.layers.push_back(std::move(layer));
-  }
-
-  // declared_shape is the entry for the shape of a layer's input, with the batch; null when there is none.
-  static const json* declared_shape(const json& config) {
-    for (const char* key : {"batch_input_shape", "batch_shape", "build_input_shape"}) {
-      if (config.is_object() && config.contains(key) && config[key].is_array()) return &config[key];
-    }
-    if (config.is_object() && config.contains("layers") && config["layers"].is_array() && !config["layers"].empty()) {
-      const json& first = config["layers"][0];
-      if (first.is_object() && first.contains("config")) return declared_shape(first["config"]);
-    }
-    return nullptr;
-  }
-
-  // A Sequential model is a chain. Without an InputLayer its first layer says the shape, and the input is named after
-  // that layer, as Keras does.
-  ModelSpec read_sequential(const json& entry) const {
-    const json& config = entry["config"];
-    const json& layers = config.is_array() ? config : config.contains("layers") ? config["layers"] : config;
-    if (!layers.is_array() || layers.empty()) damaged("a Sequential model has no layers");
-    ModelSpec model;
-    std::map<std::string, int> counts;
-    std::string previous;
-    for (const json& each : layers) {
-      LayerSpec layer = read_layer(each, counts);
-      if (previous.empty() && !layer.is_input) {
-        LayerSpec input;
-        input.name = layer.name + "_input";
-        input.class_name = "InputLayer";
-        input.is_input = true;
-        const json* shape = declared_shape(*layer.config);
-        if (shape == nullptr) shape = declared_shape(config);
-        if (shape == nullptr && entry.contains("build_config")) shape = build_shape(entry["build_config"]);
-        made_.push_back(shape == nullptr ? json::object() : json{{"batch_input_shape", *shape}});
-        input.config = &made_.back();
-        input.calls.emplace_back();
-        previous = input.name;
-        add(model, input);
-        model.inputs = {{previous, 0, 0}};
-      } else if (previous.empty()) {
-        model.inputs = {{layer.name, 0, 0}};
-      }
-      CallSpec call;
-      if (!layer.is_input) call.positional.push_back({{{previous, 0, 0}}, nullptr});
-      layer.calls.push_back(std::move(call));
-      previous = layer.name;
-      add(model, std::move(layer));
-    }
-    model.outputs = {{previous, 0, 0}};
-    return model;
-  }
-
-  static const json* build_shape(const json& build) {
-    const bool found = build.is_object() && build.contains("input_shape") && build["input_shape"].is_array();
-    return found ? &build["input_shape"] : nullptr;
-  }
-
-  ModelSpec read_functional(const json& config) const {
-    if (!config.is_object() || !config.contains("layers") || !config["layers"].is_array()) {
-      damaged("a functional model has no \"layers\"");
-    }
-    ModelSpec model;
-    std::map<std::string, int> counts;
-    for (const json& each : config["layers"]) add(model, read_layer(each, counts));
-    for (LayerSpec& layer : model.layers) read_calls(layer, model);
-    read_references(config, "input_layers", model, model.inputs);
-    read_references(config, "output_layers", model, model.outputs);
-    if (model.outputs.empty()) damaged("a functional model has no outputs");
-    return model;
-  }
-
-  void read_references(const json& config, const char* key, const ModelSpec& model,
-                       std::vector<TensorRef>& found) const {
-    if (!config.contains(key)) damaged(fmt::format("a functional model has no \"{}\"", key));
-    collect_references(config[key], model, found);
-  }
-
-  // reference_of reads ["layer", 0, 0] or Keras 3's {"class_name": "__keras_tensor__", ...}.
-  std::optional<TensorRef> reference_of(const json& value, const ModelSpec& model) const {
-    if (value.is_object() && value.contains("class_name") && value["class_name"] == "__keras_tensor__") {
-      if (!value.contains("config") || !value["config"].contains("keras_history")) damaged("a tensor has no history");
-      return reference_of(value["config"]["keras_history"], model);
-    }
-    const bool shaped = value.is_array() && (value.size() == 3 || value.size() == 4) && value[0].is_string() &&
-                        value[1].is_number_integer() && value[2].is_number_integer();
-    if (!shaped) return {};
-    TensorRef reference{value[0].get<std::string>(), value[1].get<int64_t>(), value[2].get<int64_t>()};
-    if (model.index.count(reference.layer) == 0) return {};
-    return reference;
-  }
-
-  // collect_references finds all references inside lists and dictionaries, in order.
-  void collect_references(const json& value, const ModelSpec& model, std::vector<TensorRef>& found) const {
-    if (const auto reference = reference_of(value, model)) {
-      found.push_back(*reference);
-    } else if (value.is_array()) {
-      const bool names_a_layer = value.size() == 3 && value[0].is_string() && value[1].is_number();
-      if (names_a_layer)
-        damaged(fmt::format("it reads layer \"{}\", which it does not have", value[0].get<std::string>()));
-      for (const json& each : value) collect_references(each, model, found);
-    } else if (value.is_object()) {
-      for (const auto& [key, each] : value.items()) collect_references(each, model, found);
-    }
-  }
-
-  ArgumentSpec argument_of(const json& value, const ModelSpec& model) const {
-    ArgumentSpec argument;
-    collect_references(value, model, argument.tensors);
-    if (argument.tensors.empty()) argument.literal = &value;
-    return argument;
-  }
-
-  void read_calls(LayerSpec& layer, const ModelSpec& model) const {
-    if (!layer.entry->contains("inbound_nodes") || !(*layer.entry)["inbound_nodes"].is_array()) {
-      damaged(fmt::format("layer \"{}\" has no \"inbound_nodes\"", layer.name));
-    }
-    for (const json& node : (*layer.entry)["inbound_nodes"]) layer.calls.push_back(read_call(node, layer, model));
-    if (layer.is_input) layer.calls.resize(1);
-    layer.first_call = is_model(layer) && begins_with_a_call_of_its_own(layer) ? 1 : 0;
-  }
-
-  // A model that was built has a call of its own from before it became a layer; references count it.
-  bool begins_with_a_call_of_its_own(const LayerSpec& layer) const {
-    if (version_ >= 3) return layer.class_name != "Sequential";
-    return declared_shape(*layer.config) != nullptr;
-  }
-
-  CallSpec read_call(const json& node, const LayerSpec& layer, const ModelSpec& model) const {
-    CallSpec call;
-    const json* keywords = nullptr;
-    if (node.is_object()) {  // Keras 3
-      if (!node.contains("args") || !node["args"].is_array())
-        damaged(fmt::format("a call of \"{}\" has no \"args\"", layer.name));
-      for (const json& argument : node["args"]) call.positional.push_back(argument_of(argument, model));
-      if (node.contains("kwargs")) keywords = &node["kwargs"];
-    } else if (node.is_array() && !node.empty()) {
-      // One list for each tensor; a function of one tensor has its list alone.
-      const bool alone = node[0].is_string();
-      ArgumentSpec first;
-      for (size_t i = 0; i < (alone ? size_t{1} : node.size()); ++i) {
-        const json& each = alone ? node : node[i];
-        if (each.is_array() && each.size() >= 3 && each[0] == "_CONSTANT_VALUE") {
-          first.literal = &each[2];
-        } else if (const auto reference = reference_of(each, model)) {
-          first.tensors.push_back(*reference);
-        } else {
-          damaged(fmt::format("a call of \"{}\" reads what the model does not have", layer.name));
-        }
-        if (i == 0 && each.size() > 3 && each[3].is_object()) keywords = &each[3];
-      }
-      call.positional.push_back(std::move(first));
-    } else {
-      damaged(fmt::format("a call of layer \"{}\" is not a list", layer.name));
-    }
-    if (keywords != nullptr && keywords->is_object()) {
-      for (const auto& [key, value] : keywords->items()) call.keyword[key] = argument_of(value, model);
-    }
-    return call;
-  }
-
-  const std::string& file_;
-  int version_;
-  std::deque<json>& made_;
-};
-
+// KerasImporter walks a model's calls in the order of their results, and the models inside it likewise.
 class KerasImporter {
  public:
   KerasImporter(const std::string& version, const std::string& format, const KerasWeights& weights,
@@ -285,7 +31,7 @@ class KerasImporter {
   }
 
   ImportResult run(const json& config) {
-    const ModelSpec model = ModelReader(state_.import.file, state_.version, made_).read(config);
+    const ModelSpec model = read_topology(config, state_.version, state_.import.file, made_);
     std::vector<TensorRef> outputs = model.outputs;
     if (!options_.outputs.empty()) outputs = chosen_outputs(model);
     const std::vector<ValueId> values = import(model, outputs, "", {}, nullptr);
@@ -412,7 +158,7 @@ class KerasImporter {
         if (values.count(call) == 0) damaged(fmt::format("input \"{}\" is not among the model's inputs", layer.name));
         continue;
       }
-      if (graph().nodes.size() > kMostNodes) damaged("the model has too many layers");
+      if (++calls_ > kMostCalls) damaged("the model has too many layers");
       values[call] = import_call(layer, call.second, prefix, address, value_of, reads[call]);
     }
     std::vector<ValueId> results;
@@ -497,7 +243,7 @@ class KerasImporter {
 
   std::vector<ValueId> import_inner_model(const LayerSpec& layer, const std::string& name, const LayerAddress& address,
                                           const KerasCall& call) {
-    const ModelSpec model = ModelReader(state_.import.file, state_.version, made_).read(*layer.entry);
+    const ModelSpec model = read_topology(*layer.entry, state_.version, state_.import.file, made_);
     std::vector<ValueId> given;
     for (const auto& input : call.inputs) given.push_back(*input);
     return import(model, model.outputs, name + "/", address, &given);
@@ -589,6 +335,7 @@ class KerasImporter {
 
   const ImportOptions& options_;
   KerasState state_;
+  size_t calls_ = 0;
   std::deque<json> made_;  // configurations that the file leaves out
 };
 
@@ -608,9 +355,8 @@ const json& model_of(const json& parsed, const std::string& file) {
 
 }  // namespace
 
-ImportResult import_keras_config(const std::string& text, const std::string& version, const std::string& format,
-                                 const KerasWeights& weights, const std::string& file, const ImportOptions& options) {
-  const json parsed = parse_json(text, file);
+ImportResult import_keras_json(const json& parsed, const std::string& version, const std::string& format,
+                               const KerasWeights& weights, const std::string& file, const ImportOptions& options) {
   try {
     return KerasImporter(version, format, weights, file, options).run(model_of(parsed, file));
   } catch (const json::exception&) {
@@ -618,71 +364,9 @@ ImportResult import_keras_config(const std::string& text, const std::string& ver
   }
 }
 
-ImportResult import_keras_h5(std::string bytes, const std::string& file, const ImportOptions& options) {
-  const Hdf5File container(std::move(bytes), file);
-  const auto config = container.string_attribute("", "model_config");
-  if (!config) {
-    throw UserError("{}: the file holds no model, perhaps only weights. Save the whole model with model.save.", file);
-  }
-  const LegacyWeights weights(container, container.exists("model_weights") ? "model_weights" : "");
-  return import_keras_config(*config, container.string_attribute("", "keras_version").value_or("2"), "keras-h5",
-                             weights, file, options);
-}
-
-ImportResult import_keras_archive(std::string bytes, const std::string& file, const ImportOptions& options) {
-  constexpr uint64_t kMostText = uint64_t{1} << 26, kMostWeights = uint64_t{1} << 31;
-  const ZipArchive archive(std::move(bytes), file);
-  const auto config = archive.entry("config.json", kMostText);
-  auto packed = archive.entry("model.weights.h5", kMostWeights);
-  if (!config || !packed) {
-    throw UserError(
-        "{}: expected config.json and model.weights.h5 in the archive. It is not a .keras file; save the "
-        "model with model.save(\"model.keras\").",
-        file);
-  }
-  std::string version = "3";
-  if (const auto metadata = archive.entry("metadata.json", kMostText)) {
-    const json parsed = parse_json(*metadata, file);
-    if (parsed.is_object() && parsed.contains("keras_version") && parsed["keras_version"].is_string()) {
-      version = parsed["keras_version"].get<std::string>();
-    }
-  }
-  const Hdf5File container(std::move(*packed), file);
-  return import_keras_config(*config, version, "keras", ArchiveWeights(container), file, options);
-}
-
-// A list keeps the manifest's order, which is the order of a layer's weights.
-NamedWeights tfjs_weights(const json& manifest, const std::filesystem::path& folder, const std::string& file) {
-  std::map<std::string, Constant> tensors = read_tfjs_weights(manifest, folder, file);
-  std::vector<std::pair<std::string, Constant>> ordered;
-  for (const json& group : manifest) {
-    for (const json& weight : group["weights"]) {
-      const auto found = tensors.find(weight["name"].get<std::string>());
-      if (found != tensors.end()) ordered.emplace_back(found->first, std::move(found->second));
-    }
-  }
-  return NamedWeights(std::move(ordered));
-}
-
-std::optional<ImportResult> import_tfjs_layers(const std::string& text, const std::filesystem::path& folder,
-                                               const std::string& file, const ImportOptions& options) {
-  const json parsed = parse_json(text, file);
-  if (!parsed.is_object()) return {};
-  if (parsed.contains("class_name") && parsed.contains("config")) {
-    throw UserError("{}: this is a model's configuration without weights. Save the whole model with model.save.", file);
-  }
-  if (!parsed.contains("modelTopology")) return {};
-  const json& topology = parsed["modelTopology"];
-  if (!topology.is_object() || topology.contains("node")) return {};
-  if (!parsed.contains("weightsManifest")) throw UserError("{}: it has no weights. Convert the model again.", file);
-  try {
-    const NamedWeights weights = tfjs_weights(parsed["weightsManifest"], folder, file);
-    const bool versioned = topology.contains("keras_version") && topology["keras_version"].is_string();
-    const std::string version = versioned ? topology["keras_version"].get<std::string>() : "2";
-    return KerasImporter(version, "tfjs-layers", weights, file, options).run(model_of(topology, file));
-  } catch (const json::exception&) {
-    throw UserError("{}: the model's configuration is not as TensorFlow.js writes it. Convert the model again.", file);
-  }
+ImportResult import_keras_config(const std::string& text, const std::string& version, const std::string& format,
+                                 const KerasWeights& weights, const std::string& file, const ImportOptions& options) {
+  return import_keras_json(parse_json(text, file), version, format, weights, file, options);
 }
 
 }  // namespace treville::import

@@ -231,7 +231,7 @@ TEST(KerasModel, DamagedConfigurationsGiveOneClearError) {
 
 TEST(KerasModel, ModelsInsideModelsCannotGrowWithoutBound) {
   // Each model calls the one inside it twice: 2^24 layers from a small file.
-  std::string inner = R"({"class_name":"ReLU","name":"l","config":{"name":"l"},)";
+  std::string inner = R"({"class_name":"Dropout","name":"l","config":{"name":"l"},)";
   for (int depth = 0; depth < 24; ++depth) {
     inner = R"({"class_name":"Functional","name":"l","config":{"name":"l","layers":[
       {"class_name":"InputLayer","name":"x","config":{"batch_input_shape":[null,4]},"inbound_nodes":[]},)" +
@@ -250,6 +250,28 @@ TEST(KerasModel, SnakeCaseIsThatOfKeras) {
   EXPECT_EQ(snake_case("GlobalAveragePooling2D"), "global_average_pooling2d");
   EXPECT_EQ(snake_case("PReLU"), "p_re_lu");
   EXPECT_EQ(snake_case("LSTM"), "lstm");
+}
+
+// The shard's bytes stand in the manifest's order, which is not that of the names.
+TEST(TfjsLayers, ReadTheirShardsInTheManifestsOrder) {
+  const std::string layers = std::string(kInput4) + R"(,{"class_name":"Dense","config":{"name":"d","units":1}})";
+  const std::string model = R"({"format":"layers-model","modelTopology":{"keras_version":"2.4.0","model_config":)" +
+                            sequential(layers) + R"(},"weightsManifest":[{"paths":["s.bin"],"weights":[
+    {"name":"d/kernel","shape":[4,1],"dtype":"float32"},{"name":"d/bias","shape":[1],"dtype":"float32"}]}]})";
+  const float values[] = {1, 2, 3, 4, 5};
+  const std::string shard(reinterpret_cast<const char*>(values), sizeof(values));
+  const TempFolder folder({{"model.json", model}, {"s.bin", shard}});
+  const Graph graph = import_model(folder.path() / "model.json");
+  EXPECT_EQ(graph.format, "tfjs-layers");
+  EXPECT_THAT(floats_of(graph, graph.nodes.at(0).inputs[1]), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(floats_of(graph, graph.nodes.at(1).inputs[1]), ElementsAre(5));
+  std::filesystem::remove(folder.path() / "s.bin");
+  EXPECT_THAT(user_error([&] { import_model(folder.path() / "model.json"); }), HasSubstr("s.bin"));
+}
+
+TEST(TfjsLayers, AConfigurationAloneIsRefused) {
+  const TempFile file(".json", sequential(kInput4));
+  EXPECT_THAT(user_error([&] { import_model(file.path()); }), HasSubstr("configuration without weights"));
 }
 
 // A configuration written by hand shows every damaged place; the error is always of the user.
