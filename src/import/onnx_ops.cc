@@ -294,8 +294,8 @@ void import_batch_norm(OnnxNode& node) {
 // --- Pools and reductions --------------------------------------------------------------------------------------------
 
 Window read_pool(const OnnxNode& node) {
+  if (node.get_ints("kernel_shape").empty()) node.fail("kernel_shape is missing");
   Window window = read_window(node, {});
-  if (window.kernel.empty()) node.fail("kernel_shape is missing");
   window.attributes["kernel"] = window.kernel;
   window.attributes["ceil_mode"] = node.get_int("ceil_mode", 0);
   return window;
