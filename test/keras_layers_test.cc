@@ -54,32 +54,36 @@ size_t weight_count(const std::string& kind, const json& config) {
 class CaseModel {
  public:
   CaseModel(const json& test, const json& spec) {
-    json shape = test["input"]["shape"];
-    shape.insert(shape.begin(), 1);
-    layers_.push_back(entry("InputLayer", "x", {{"batch_input_shape", shape}}, json::array()));
+    for (const json& input : test.contains("inputs") ? test["inputs"] : json::array({test["input"]})) {
+      json shape = input["shape"];
+      shape.insert(shape.begin(), 1);
+      const std::string name = "x" + std::to_string(inputs_.size());
+      layers_.push_back(entry("InputLayer", name, {{"batch_input_shape", shape}}, json::array()));
+      input_layers_.push_back({name, 0, 0});
+      inputs_.push_back(tensor_of(input, true));
+    }
     for (const json& weight : test.value("weights", json::array())) left_.push_back(tensor_of(weight, false));
-    std::string last = "x";
     if (spec.is_array()) {
-      for (const json& layer : spec) last = add(layer[0], layer[1], {last});
+      output_ = add_chain(spec, "x0");
     } else {
+      // Each branch begins at an input of its own where there are several.
       std::vector<std::string> ends;
       for (const json& branch : spec["branches"]) {
-        std::string end = "x";
-        for (const json& layer : branch) end = add(layer[0], layer[1], {end});
-        ends.push_back(end);
+        ends.push_back(add_chain(branch, fmt::format("x{}", inputs_.size() > 1 ? ends.size() : 0)));
       }
-      last = add(spec["merge"][0], spec["merge"][1], ends);
+      output_ = add_chain(spec.value("after", json::array()), add(spec["merge"][0], spec["merge"][1], ends));
     }
     CHECK(next_ == left_.size(), "{} of {} weights are used", next_, left_.size());
-    output_ = last;
   }
+
+  const std::vector<FloatTensor>& inputs() const { return inputs_; }
 
   Graph import(const std::string& name) const {
     const json model = {{"class_name", "Functional"},
                         {"config",
                          {{"name", "case"},
                           {"layers", layers_},
-                          {"input_layers", {{"x", 0, 0}}},
+                          {"input_layers", input_layers_},
                           {"output_layers", {{output_, 0, 0}}}}}};
     ImportResult result =
         import::import_keras_config(model.dump(), "2.15.0", "keras", import::NamedWeights(weights_), name, {});
@@ -94,6 +98,11 @@ class CaseModel {
     return {{"class_name", kind}, {"name", name}, {"config", std::move(config)}, {"inbound_nodes", std::move(calls)}};
   }
 
+  std::string add_chain(const json& layers, std::string last) {
+    for (const json& layer : layers) last = add(layer[0], layer[1], {last});
+    return last;
+  }
+
   std::string add(const std::string& kind, const json& config, const std::vector<std::string>& inputs) {
     const std::string name = "layer" + std::to_string(layers_.size());
     json call = json::array();
@@ -105,7 +114,8 @@ class CaseModel {
     return name;
   }
 
-  json layers_ = json::array();
+  json layers_ = json::array(), input_layers_ = json::array();
+  std::vector<FloatTensor> inputs_;
   std::vector<FloatTensor> left_;
   size_t next_ = 0;
   std::vector<std::pair<std::string, Constant>> weights_;
@@ -124,8 +134,7 @@ TEST(KerasLayers, GetAsFarAsTheGoldenFileSays) {
       try {
         const CaseModel model(test, cases[name]);
         levels[name] = run_level(
-            name, [&] { return model.import(name); }, {tensor_of(test["input"], true)},
-            {tensor_of(test["expected"], true)}, 1e-4);
+            name, [&] { return model.import(name); }, model.inputs(), {tensor_of(test["expected"], true)}, 1e-4);
       } catch (const Mismatch& mismatch) {
         ADD_FAILURE() << name << ": " << mismatch.message;
       }
