@@ -1,15 +1,17 @@
-// ReduceMean and ReduceSum over any axes; global average pooling is the mean over the spatial axes. ReduceProd is for
-// constants: what models compute shapes with.
+// Reductions over any axes; global average pooling is the mean over the spatial axes. ReduceProd is for constants: what
+// models compute shapes with.
+#include "ops/reduce.h"
+
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "ops/lowering.h"
 #include "ops/ops.h"
 
 namespace treville::ops {
-namespace {
 
-// reduced_axes gives the axes in order; none means all.
 Ints reduced_axes(const Node& node, const Constant* constant, const Shape& shape) {
   Ints axes = list_of(node, "axes", constant).value_or(Ints{});
   if (axes.empty()) {
@@ -32,6 +34,8 @@ int64_t reduced_count(const Shape& shape, const Ints& axes) {
   for (int64_t axis : axes) count *= shape[static_cast<int>(axis)];
   return count;
 }
+
+namespace {
 
 enum class Kind : uint8_t { kMean, kSum, kProduct };
 
@@ -57,7 +61,7 @@ void infer(InferContext& context) {
   const Ints axes = reduced_axes(context.node(), given_axes, shape);
   if (std::adjacent_find(axes.begin(), axes.end()) != axes.end()) context.fail("an axis is named twice");
   if (kKind == Kind::kMean && reduced_count(shape, axes) == 0)
-    context.fail(fmt::format("the mean of no elements, of {}", to_string(shape)));
+    context.fail(fmt::format("a reduction of no elements, of {}", to_string(shape)));
   if (context.node().get_int("keepdims", 1) != 0) {
     context.results = {kept_shape(shape, axes)};
     return;
@@ -120,11 +124,78 @@ void lower(LowerContext& context) {
   }
 }
 
+// The other reductions fold the elements of a group into one number, from `start` on, and may finish with a function.
+struct Largest {
+  static constexpr double kStart = -std::numeric_limits<double>::infinity();
+  static double fold(double sum, double x) { return std::max(sum, x); }
+  static double finish(double sum) { return sum; }
+};
+struct Least {
+  static constexpr double kStart = std::numeric_limits<double>::infinity();
+  static double fold(double sum, double x) { return std::min(sum, x); }
+  static double finish(double sum) { return sum; }
+};
+struct Magnitudes {
+  static constexpr double kStart = 0;
+  static double fold(double sum, double x) { return sum + std::abs(x); }
+  static double finish(double sum) { return sum; }
+};
+struct Squares {
+  static constexpr double kStart = 0;
+  static double fold(double sum, double x) { return sum + x * x; }
+  static double finish(double sum) { return sum; }
+};
+struct Length : Squares {
+  static double finish(double sum) { return std::sqrt(sum); }
+};
+
+template <class F>
+std::vector<Constant> evaluate_fold(const Graph& graph, const Node& node, Inputs inputs) {
+  return of_either(inputs[0], [&](const auto& x) {
+    using Tensor = std::decay_t<decltype(x)>;
+    using Number = typename decltype(x.values)::value_type;
+    const Shape kept = kept_shape(x.shape, reduced_axes(node, given(inputs, 1), x.shape));
+    std::vector<double> sums(static_cast<size_t>(kept.elements()), F::kStart);
+    walk(x.shape, 0, broadcast_strides(kept, x.shape),
+         [&](size_t from, size_t to) { sums[to] = F::fold(sums[to], static_cast<double>(x.values[from])); });
+    Tensor y(output_shape(graph, node));
+    std::transform(sums.begin(), sums.end(), y.values.begin(),
+                   [](double sum) { return static_cast<Number>(F::finish(sum)); });
+    return y;
+  });
+}
+
+double count_of(const RangeContext& context) {
+  const Shape& shape = input_shape(context.graph, context.node, 0);
+  const Constant* axes = context.inputs.size() > 1 ? context.constant(1) : nullptr;
+  return static_cast<double>(reduced_count(shape, reduced_axes(context.node, axes, shape)));
+}
+
+// An interval of |x|^power, summed over the group.
+template <int kPower>
+Interval summed_magnitudes(const RangeContext& context) {
+  const Interval& x = context.inputs[0];
+  const double least = x.low > 0 ? x.low : std::max(0.0, -x.high), count = count_of(context);
+  return {count * std::pow(least, kPower), count * std::pow(x.magnitude(), kPower)};
+}
+
+Interval range_length(const RangeContext& context) {
+  const Interval squares = summed_magnitudes<2>(context);
+  return {std::sqrt(squares.low), std::sqrt(squares.high)};
+}
+
 }  // namespace
 
 constinit const OpDef kReduceMean{"ReduceMean", infer<Kind::kMean>, evaluate<Kind::kMean>, same_range,
                                   lower<Kind::kMean>};
 constinit const OpDef kReduceSum{"ReduceSum", infer<Kind::kSum>, evaluate<Kind::kSum>, range_sum, lower<Kind::kSum>};
 constinit const OpDef kReduceProd{"ReduceProd", infer<Kind::kProduct>, evaluate<Kind::kProduct>, nullptr, nullptr};
+constinit const OpDef kReduceMax{"ReduceMax", infer<Kind::kMean>, evaluate_fold<Largest>, same_range, nullptr};
+constinit const OpDef kReduceMin{"ReduceMin", infer<Kind::kMean>, evaluate_fold<Least>, same_range, nullptr};
+constinit const OpDef kReduceL1{"ReduceL1", infer<Kind::kSum>, evaluate_fold<Magnitudes>, summed_magnitudes<1>,
+                                nullptr};
+constinit const OpDef kReduceL2{"ReduceL2", infer<Kind::kSum>, evaluate_fold<Length>, range_length, nullptr};
+constinit const OpDef kReduceSumSquare{"ReduceSumSquare", infer<Kind::kSum>, evaluate_fold<Squares>,
+                                       summed_magnitudes<2>, nullptr};
 
 }  // namespace treville::ops
