@@ -46,7 +46,6 @@ ValueId import_reshape(KerasLayer& layer) {
     shape.push_back(dim);
   }
   const ValueId y = layer.reshape("reshape", layer.x(), shape);
-  if (shape.size() == 3) return layer.set_steps(y, shape[1]);
   return layer.set_rank(y, static_cast<int>(shape.size()));
 }
 
@@ -67,7 +66,7 @@ ValueId import_repeat_vector(KerasLayer& layer) {
   const int64_t n = layer.get_int("n", 0);
   if (n < 1) layer.fail("its n must be at least 1");
   const ValueId row = layer.step("row", "Unsqueeze", {layer.x()}, {{"axes", Ints{1}}});
-  return layer.set_steps(layer.step("repeat", "Tile", {row}, {{"repeats", Ints{1, n, 1}}}), n);
+  return layer.set_rank(layer.step("repeat", "Tile", {row}, {{"repeats", Ints{1, n, 1}}}), 3);
 }
 
 // Layers that change nothing at inference.
@@ -162,7 +161,6 @@ ValueId import_time_distributed(KerasLayer& layer) {
   const ValueId inner_rest = layer.step("result_shape", "Shape", {y}, {{"start", int64_t{1}}}, DType::kInt);
   const ValueId final_shape = layer.step("final_shape", "Concat", {steps, inner_rest}, {{"axis", int64_t{0}}});
   const ValueId left = layer.step("leave", "Reshape", {y, final_shape}, {{"allow_zero", int64_t{1}}});
-  layer.copy_steps(x, left);
   return layer.set_rank(left, layer.has_rank(y) ? layer.rank(y) + 1 : rank);
 }
 

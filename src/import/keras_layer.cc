@@ -238,22 +238,6 @@ ValueId KerasLayer::set_rank(ValueId value, int rank) {
   return value;
 }
 
-int64_t KerasLayer::steps(ValueId value) const {
-  const auto found = keras_.steps.find(value);
-  if (found != keras_.steps.end() && found->second > 0) return found->second;
-  refuse("the number of its steps is open. Save the model with an input of a fixed length.");
-}
-
-void KerasLayer::copy_steps(ValueId from, ValueId to) {
-  const auto found = keras_.steps.find(from);
-  if (found != keras_.steps.end()) keras_.steps[to] = found->second;
-}
-
-ValueId KerasLayer::set_steps(ValueId value, int64_t steps) {
-  keras_.steps[value] = steps;
-  return set_rank(value, 3);
-}
-
 std::vector<ValueId> KerasLayer::all_weights() {
   if (given_weights_) return *given_weights_;
   const std::string layer = name_of_weights(address_);

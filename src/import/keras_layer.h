@@ -22,8 +22,6 @@ struct KerasState {
   int version = 2;  // of Keras: 1, 2 or 3
   // How many dimensions a value has, the batch included; absent when not known.
   std::map<ValueId, int> ranks;
-  // How many steps a sequence has (dimension 1), where it is known.
-  std::map<ValueId, int64_t> steps;
   std::map<std::string, std::vector<ValueId>> loaded;  // weights, by the name of their layer with those around it
 };
 
@@ -87,10 +85,6 @@ class KerasLayer : public NodeImport {
   // set_rank is for values whose rank is not that of the layer's first input.
   ValueId set_rank(ValueId value, int rank);
   bool has_rank(ValueId value) const { return keras_.ranks.count(value) > 0; }
-  void copy_steps(ValueId from, ValueId to);
-  // steps is the length of a sequence; refuses when it is not known.
-  int64_t steps(ValueId value) const;
-  ValueId set_steps(ValueId value, int64_t steps);
   // weights loads all; there must be one for each name, else UserError lists them.
   std::vector<ValueId> weights(const std::vector<std::string>& names);
   std::vector<ValueId> all_weights();

@@ -213,7 +213,6 @@ class KerasImporter {
     const Shape shape = *value.shape;
     const ValueId id = graph().add_value(std::move(value));
     state_.ranks[id] = shape.rank();
-    if (shape.rank() > 2) state_.steps[id] = shape[1];
     graph().inputs.push_back(id);
     return id;
   }
@@ -253,7 +252,6 @@ class KerasImporter {
                                     KerasCall call, int64_t most_read) {
     const auto inputs = call.inputs;
     const size_t nodes_before = graph().nodes.size();
-    if (!inputs.empty()) note_built_steps(layer, *inputs[0]);
     try {
       KerasLayer reader(state_, *layer.config, layer.class_name, name, address, std::move(call));
       const ValueId result = row_of(layer)(reader);
@@ -261,7 +259,6 @@ class KerasImporter {
       name_result(result, name, nodes_before);
       if (!inputs.empty() && state_.ranks.count(result) == 0) {
         copy_rank(*inputs[0], result);
-        if (keeps_steps(layer)) copy_steps(*inputs[0], result);
       }
       return {result};
     } catch (const Refusal& refusal) {
@@ -299,33 +296,11 @@ class KerasImporter {
   void name_result(ValueId result, const std::string& name, size_t nodes_before) {
     for (size_t i = graph().nodes.size(); i-- > nodes_before;) {
       Node& node = graph().nodes[i];
-      if (node.outputs[0] != result) continue;
+      if (std::find(node.outputs.begin(), node.outputs.end(), result) == node.outputs.end()) continue;
       node.name = name;
       graph().value(result).name = name;
       return;
     }
-  }
-
-  // keeps_steps: the layer changes no dimension but the last. Convolutions, pools and moves may change the first.
-  static bool keeps_steps(const LayerSpec& layer) {
-    const std::string& name = layer.class_name;
-    return !layer.is_function && find_conv_row(name) == nullptr && find_pool_row(name) == nullptr &&
-           find_recurrent_row(name) == nullptr && name != "Permute" && name != "Concatenate" && name != "Dot" &&
-           name != "TFOpLambda";
-  }
-
-  // note_built_steps takes the length of a sequence from the shape that Keras 2.13 and later note with each layer.
-  void note_built_steps(const LayerSpec& layer, ValueId input) {
-    if (!layer.entry->contains("build_config") || !(*layer.entry)["build_config"].is_object()) return;
-    const json& build = (*layer.entry)["build_config"];
-    if (!build.contains("input_shape") || !build["input_shape"].is_array()) return;
-    const json& shape = build["input_shape"];
-    if (shape.size() > 2 && shape[1].is_number_integer()) state_.steps.emplace(input, shape[1].get<int64_t>());
-  }
-
-  void copy_steps(ValueId from, ValueId to) {
-    const auto known = state_.steps.find(from);
-    if (known != state_.steps.end()) state_.steps.emplace(to, known->second);
   }
 
   void copy_rank(ValueId from, ValueId to) {
