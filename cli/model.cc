@@ -268,6 +268,9 @@ bool looks_like_probabilities(std::span<const float> values) {
 std::string describe_format(const std::string& format) {
   if (format == "onnx") return "ONNX";
   if (format == "tensorflow-graphdef") return "TensorFlow frozen graph";
+  if (format == "keras-h5") return "Keras HDF5";
+  if (format == "keras") return "Keras archive";
+  if (format == "tfjs-layers") return "TensorFlow.js layers model";
   return format;
 }
 
