@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "import/onnx.h"
 #include "import/tensorflow.h"
+#include "import/tflite.h"
 
 namespace treville {
 namespace {
@@ -42,20 +43,16 @@ constexpr std::string_view kFreezeSavedModel =
 constexpr std::string_view kFreezeKeras =
     "Load it with tf.keras.models.load_model and freeze it into one .pb file with convert_variables_to_constants_v2, "
     "or convert it to ONNX with tf2onnx.convert.from_keras.";
-constexpr std::string_view kConvertLite =
-    "Give the model it was converted from as a frozen .pb, or convert it to ONNX: "
-    "python -m tf2onnx.convert --tflite model.tflite --output model.onnx";
 
 void check_directory(const std::filesystem::path& path, const std::string& file) {
   if (std::filesystem::exists(path / "saved_model.pb")) refuse_format(file, "a SavedModel", kFreezeSavedModel);
-  throw UserError("{}: expected a model file (.onnx, .pb), found a directory", file);
+  throw UserError("{}: expected a model file (.onnx, .pb, .tflite), found a directory", file);
 }
 
 // check_other_formats names formats by their first bytes, whatever the file's name.
 void check_other_formats(const std::filesystem::path& path, const std::string& file, const std::string& head) {
   if (starts_with(head, "\x89HDF\r\n\x1a\n")) refuse_format(file, "a Keras .h5 file", kFreezeKeras);
   if (starts_with(head, "PK\x03\x04")) refuse_format(file, "a .keras file or another archive", kFreezeKeras);
-  if (starts_with(head, "TFL3", 4)) refuse_format(file, "a TensorFlow Lite model", kConvertLite);
   if (path.filename() == "saved_model.pb") refuse_format(file, "a SavedModel", kFreezeSavedModel);
   if (starts_with(head, "{")) {
     refuse_format(file, "a JSON model", "Give the model it was converted from, as a frozen .pb or as ONNX.");
@@ -83,6 +80,15 @@ ImportResult read_tensorflow(std::ifstream& stream, const std::string& file, con
   return import::import_tensorflow(graph, file, options);
 }
 
+ImportResult read_lite(std::ifstream& stream, size_t size, const std::string& file, const ImportOptions& options) {
+  std::vector<uint8_t> bytes(size);
+  stream.seekg(0);
+  if (!stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size))) {
+    throw UserError("{}: cannot be read", file);
+  }
+  return import::import_tflite(bytes, file, options);
+}
+
 // A GraphDef begins with its nodes (field 1, a message); an ONNX model and a SavedModel with a version (field 1, a
 // number).
 ImportResult read(const std::filesystem::path& path, const ImportOptions& options) {
@@ -99,6 +105,7 @@ ImportResult read(const std::filesystem::path& path, const ImportOptions& option
   if (!stream.read(head.data(), static_cast<std::streamsize>(head.size()))) throw UserError("{}: cannot be read", file);
 
   check_other_formats(path, file, head);
+  if (starts_with(head, "TFL3", 4) || path.extension() == ".tflite") return read_lite(stream, size, file, options);
   if (path.extension() == ".onnx") return read_onnx(stream, file, options);
   if (head[0] != '\x08') return read_tensorflow(stream, file, options);
   onnx_format::ModelProto model;

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
+#include "import/node_rows.h"
 #include "import/tensorflow.h"
 
 namespace treville::import {
@@ -212,14 +212,6 @@ void import_reduce(TfNode& node, const char* op) {
 void import_mean(TfNode& node) { import_reduce(node, "ReduceMean"); }
 void import_reduce_sum(TfNode& node) { import_reduce(node, "ReduceSum"); }
 
-// constant_axis reads an input that must be one constant integer.
-int64_t constant_axis(const TfNode& node, size_t i) {
-  const auto axis = node.constant_ints(i);
-  if (!axis) node.refuse("its axis is computed. Freeze the model so that it is a constant.");
-  if (axis->size() != 1) node.fail(fmt::format("its axis has {} elements, expected 1", axis->size()));
-  return (*axis)[0];
-}
-
 void import_arg_max(TfNode& node) {
   const int64_t axis = node.has_input(1) ? constant_axis(node, 1) : 0;
   node.finish("ArgMax", {node.input(0)}, {{"axis", axis}, {"keepdims", int64_t{0}}}, DType::kInt);
@@ -242,40 +234,7 @@ void import_concat(TfNode& node) {
   node.finish("Concat", node.inputs_from(1), {{"axis", constant_axis(node, 0)}});
 }
 
-// Paddings are [rank,2], before and after of each axis; the graph has all the befores, then all the afters.
-void import_pad(TfNode& node) {
-  double value = 0;
-  if (node.input_count() > 2) {
-    const auto constant = node.constant_number(2);
-    if (!constant) node.refuse("its value is computed. Freeze the model so that it is a constant.");
-    value = *constant;
-  }
-  if (!std::isfinite(value)) node.refuse("a value that is not a finite number is not supported");
-  Attributes attributes = {{"mode", std::string("constant")}, {"value", value}};
-  if (const auto paddings = node.constant_ints(1)) {
-    if (paddings->size() % 2 != 0) node.fail("its paddings are not pairs");
-    const size_t rank = paddings->size() / 2;
-    Ints pads(paddings->size());
-    for (size_t axis = 0; axis < rank; ++axis) {
-      pads[axis] = (*paddings)[2 * axis];
-      pads[rank + axis] = (*paddings)[2 * axis + 1];
-    }
-    attributes["pads"] = pads;
-    return node.finish("Pad", {node.input(0)}, attributes);
-  }
-  const ValueId turned = node.step("pads_by_side", "Transpose", {node.input(1)}, {{"perm", Ints{1, 0}}});
-  const ValueId pads = node.step("pads", "Reshape", {turned}, {{"shape", Ints{-1}}, {"allow_zero", int64_t{1}}});
-  node.finish("Pad", {node.input(0), pads}, attributes);
-}
-
-// finish_with_ints emits op(x) with attribute `key` when input 1 is constant, else op(x, input 1).
-void finish_with_ints(TfNode& node, const std::string& op, const std::string& key, Attributes attributes) {
-  if (const auto values = node.constant_ints(1)) {
-    attributes[key] = *values;
-    return node.finish(op, {node.input(0)}, attributes);
-  }
-  node.finish(op, {node.input(0), node.input(1)}, attributes);
-}
+void import_pad(TfNode& node) { finish_pad(node); }
 
 void import_reshape(TfNode& node) { finish_with_ints(node, "Reshape", "shape", {{"allow_zero", int64_t{1}}}); }
 void import_transpose(TfNode& node) { finish_with_ints(node, "Transpose", "perm", {}); }
@@ -296,26 +255,7 @@ void import_strided_slice(TfNode& node) {
   node.finish("StridedSlice", {node.input(0), node.input(1), node.input(2), node.input(3)}, attributes);
 }
 
-// Slice has a size for each axis; -1 means up to the end.
-void import_slice(TfNode& node) {
-  const auto starts = node.constant_ints(1), sizes = node.constant_ints(2);
-  if (!starts || !sizes) node.refuse("its begin or size is computed. Freeze the model so that they are constants.");
-  if (starts->size() != sizes->size()) {
-    node.fail(fmt::format("it has {} begins and {} sizes", starts->size(), sizes->size()));
-  }
-  Ints axes(starts->size()), ends(starts->size());
-  std::iota(axes.begin(), axes.end(), int64_t{0});
-  for (size_t i = 0; i < ends.size(); ++i) {
-    const bool in_range = (*starts)[i] >= 0 && (*sizes)[i] >= -1;
-    if (!in_range) node.fail("a begin is negative or a size less than -1");
-    const bool to_the_end = (*sizes)[i] == -1;
-    if (to_the_end || __builtin_add_overflow((*starts)[i], (*sizes)[i], &ends[i])) {
-      ends[i] = std::numeric_limits<int64_t>::max();
-    }
-  }
-  node.finish("Slice", {node.input(0)},
-              {{"starts", *starts}, {"ends", ends}, {"axes", axes}, {"steps", Ints(axes.size(), 1)}});
-}
+void import_slice(TfNode& node) { finish_sized_slice(node); }
 
 // --- Shape sub-graphs ------------------------------------------------------------------------------------------------
 
