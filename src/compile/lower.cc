@@ -30,7 +30,7 @@ class Emitter {
 
   SlotId append(StepBody body, const std::string& layer, double bound) {
     Step step;
-    step.type = infer_type(body, types, program.constants);
+    step.type = infer_type(body, types, program);
     step.type.bound = bound;
     step.layer = layer;
     step.result = SlotId(static_cast<uint32_t>(types.size()));

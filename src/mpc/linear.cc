@@ -109,7 +109,7 @@ Shared add(Shared a, const Shared& b, Bits shift_a, Bits shift_b, bool subtract)
 }
 
 Shared scale(Shared x, int64_t factor) {
-  if (x.has_plane()) multiply_scalar(x.plane(), static_cast<uint64_t>(factor));
+  if (x.has_plane() && factor != 1) multiply_scalar(x.plane(), static_cast<uint64_t>(factor));
   return x;
 }
 

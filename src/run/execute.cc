@@ -76,6 +76,13 @@ class Walk {
   std::optional<Shared> operator()(const MaxPoolStep& s) { return pass_.max_pool(take(s.x), s.pool, s.truncate, s.k); }
   std::optional<Shared> operator()(const RescaleStep& s) { return pass_.rescale(take(s.x), s.truncate, s.k); }
   std::optional<Shared> operator()(const ArgMaxStep& s) { return pass_.arg_max(take(s.x), s.truncate, s.k); }
+  std::optional<Shared> operator()(const ProductStep& s) { return pass_.product(read(s.a), read(s.b), s.geometry); }
+  std::optional<Shared> operator()(const LookUpStep& s) {
+    std::vector<const LookUpTable*> tables;
+    for (const TableId id : s.tables) tables.push_back(&program_.tables[index_of(id)].table);
+    return pass_.look_up(take(s.x), s.truncate, s.n, tables);
+  }
+  std::optional<Shared> operator()(const NonNegativeStep& s) { return pass_.non_negative(take(s.x), s.truncate, s.k); }
   std::optional<Shared> operator()(const AddStep& s) {
     Shared a = s.a == s.b ? read(s.a).clone() : take(s.a);
     return add(std::move(a), read(s.b), s.shift_a, s.shift_b, s.subtract);

@@ -9,15 +9,27 @@ namespace {
 
 // The constants dealt for each element, additively, in the order of their rows. The full-width ones travel as words,
 // those that are multiplied by 2^k as l - k planes.
-enum Row : int { kDelta, kB0, kDeltaB0, kFullRelu, kDelta2 = kFullRelu, kFullClip };
-int full_rows(const Activation& a) { return a.kind == Activation::Kind::kClip ? kFullClip : kFullRelu; }
-constexpr int kNarrowRows = 2;  // rt, delta rt
+enum Row : int {
+  kDelta,
+  kFullNonNegative,
+  kB0 = kFullNonNegative,
+  kDeltaB0,
+  kFullRelu,
+  kDelta2 = kFullRelu,
+  kFullClip
+};
+int full_rows(const Activation& a) {
+  if (a.kind == Activation::Kind::kNonNegative) return kFullNonNegative;
+  return a.kind == Activation::Kind::kClip ? kFullClip : kFullRelu;
+}
+// rt and delta rt, where the value itself comes back.
+int narrow_rows(const Activation& a) { return a.kind == Activation::Kind::kNonNegative ? 0 : 2; }
 
 Comparison comparison_of(const Activation& a, Ring ring) {
   return {.ring = ring,
           .k = a.k,
           .bounds = a.kind == Activation::Kind::kClip ? 2 : 1,
-          .constant_planes = kNarrowRows * (bits_of(ring) - a.k).value(),
+          .constant_planes = narrow_rows(a) * (bits_of(ring) - a.k).value(),
           .constant_words = full_rows(a),
           .round = 0,
           .plan = BorrowPlan::make(a.k.value() - 1)};
@@ -44,6 +56,10 @@ void deal_constants(const Activation& a, const RingTensor& r, RingTensor& delta1
     for (size_t i = 0; i < n; ++i) row[kDelta2 * n + i] = (second[i] & 1) - row[kDelta2 * n + i];
     for (size_t i = 0; i < n; ++i) d[i] ^= second[i];
   }
+  if (a.kind == Activation::Kind::kNonNegative) {
+    for (size_t i = 0; i < n; ++i) row[i] = (d[i] & 1) - row[i];
+    return;
+  }
   const Word* in = r.as<Word>().data();
   const Word two_k = two_to<Word>(k), low = static_cast<Word>(two_k - 1);
   Word* narrow = row + static_cast<size_t>(full_rows(a)) * n;
@@ -62,7 +78,7 @@ void deal_constants(const Activation& a, const RingTensor& r, RingTensor& delta1
 // close_share is this party's share of the result (section 7, "Result" and "Variants"). The evaluator adds what is
 // public.
 //   x      x^, k bits         e   one mask word per element for each bound
-//   full   full_rows rows     narrow  kNarrowRows rows, meaningful modulo 2^(l-k)
+//   full   full_rows rows     narrow  narrow_rows rows, meaningful modulo 2^(l-k)
 template <class Word>
 void close_share(const Activation& a, bool evaluator, size_t n, const Word* x, const Word* e, const Word* full,
                  const Word* narrow, Word* out) {
@@ -105,19 +121,22 @@ void close_share(const Activation& a, bool evaluator, size_t n, const Word* x, c
       }
       return;
     }
+    case Activation::Kind::kNonNegative:
+      for (size_t i = 0; i < n; ++i) out[i] = full[i] + (e[i] & (one - 2 * full[i]));
+      return;
   }
 }
 
-// narrow_rows gives a party its rows of l - k bits: H unpacks what D dealt.
-RingTensor narrow_rows(Pass& pass, Ring ring, Bits k, const OpenComparison::State& state) {
-  const int width = (bits_of(ring) - k).value();
-  const int at = state.dealt.planes() - kNarrowRows * width;
-  RingTensor rows = RingTensor::make(ring, {kNarrowRows, state.block.count}, pass.is_dry());
+// unpacked_rows gives H its rows of l - k bits from what D dealt.
+RingTensor unpacked_rows(Pass& pass, const Activation& a, Ring ring, const OpenComparison::State& state) {
+  const int width = (bits_of(ring) - a.k).value();
+  const int at = state.dealt.planes() - narrow_rows(a) * width;
+  RingTensor rows = RingTensor::make(ring, {narrow_rows(a), state.block.count}, pass.is_dry());
   if (pass.is_dry()) return rows;
   dispatch(ring, [&](auto zero) {
     using Word = decltype(zero);
     const auto n = static_cast<size_t>(state.block.count);
-    for (int row = 0; row < kNarrowRows; ++row) {
+    for (int row = 0; row < narrow_rows(a); ++row) {
       from_planes<Word>(state.dealt, at + row * width, width, rows.as<Word>().subspan(static_cast<size_t>(row) * n, n));
     }
   });
@@ -129,8 +148,8 @@ RingTensor close_block(Pass& pass, const Activation& a, Ring ring, const OpenCom
   const bool evaluator = pass.self() == kE;
   const Block& block = state.block;
   const int bounds = state.e.planes();
-  const RingTensor own = evaluator ? pass.words(Purpose::kConstants, 0, block, ring, full_rows(a) + kNarrowRows)
-                                   : narrow_rows(pass, ring, a.k, state);
+  const RingTensor own = evaluator ? pass.words(Purpose::kConstants, 0, block, ring, full_rows(a) + narrow_rows(a))
+                                   : unpacked_rows(pass, a, ring, state);
   const RingTensor x = unpacked(state.opened, 0, a.k.value(), ring);
   RingTensor e = RingTensor::make(ring, {bounds, block.count}, pass.is_dry());
   RingTensor result = RingTensor::make(ring, {block.count}, pass.is_dry());
@@ -169,7 +188,7 @@ void deal_block(Pass& pass, const Activation& a, const Comparison& comparison, c
   }
   BitPlanes bits(block.count, comparison.dealt() + comparison.constant_planes, pass.is_dry());
   const BitPlanes delta = deal_comparison(pass, comparison, block, r_planes, bits);
-  RingTensor half = pass.words(Purpose::kConstants, 0, block, comparison.ring, rows + kNarrowRows);
+  RingTensor half = pass.words(Purpose::kConstants, 0, block, comparison.ring, rows + narrow_rows(a));
   RingTensor words = RingTensor::make(comparison.ring, {rows, block.count}, pass.is_dry());
   RingTensor delta1 = expanded(delta, 0, comparison.ring);
   const RingTensor delta2 = comparison.bounds == 2 ? expanded(delta, 1, comparison.ring) : RingTensor();
@@ -179,7 +198,7 @@ void deal_block(Pass& pass, const Activation& a, const Comparison& comparison, c
       deal_constants<Word>(a, r, delta1, delta2, half);
       const std::span<const Word> all = half.as<Word>();
       const auto n = static_cast<size_t>(block.count);
-      for (int row = 0; row < kNarrowRows; ++row) {
+      for (int row = 0; row < narrow_rows(a); ++row) {
         to_planes<Word>(all.subspan(static_cast<size_t>(rows + row) * n, n), 0, width, bits,
                         comparison.dealt() + row * width);
       }

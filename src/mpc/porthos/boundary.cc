@@ -97,8 +97,7 @@ std::optional<RingTensor> input_online(Pass& pass, PartyId owner, const RingTens
 void reveal_offline(Pass& pass, const Shared& x, PartyId recipient, Handover& handover) {
   if (pass.self() != kD) return;
   if (recipient == kD) {
-    RingTensor halves = all_halves(pass, x);
-    if (!pass.is_dry()) handover.put(std::move(halves));
+    handover.put(all_halves(pass, x));
     return;
   }
   send_halves(pass, recipient, x);
@@ -109,7 +108,8 @@ std::optional<Public> reveal_online(Pass& pass, const Shared& x, PartyId recipie
   if (pass.self() != recipient) return std::nullopt;
   RingTensor value = recipient == kE ? all_halves(pass, x) : receive_halves(pass, kE, x);
   if (recipient == kD) {
-    add_in_place(value, pass.is_dry() ? RingTensor::dry(x.ring(), x.shape()) : handover.take(pass.network()));
+    RingTensor half = pass.is_dry() ? RingTensor::dry(x.ring(), x.shape()) : handover.take(pass.network());
+    add_in_place(value, std::move(half).reshaped(x.shape()));
   } else {
     add_in_place(value, receive_halves(pass, kD, x));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 
 #include "kernels/bit_planes.h"
 #ifdef TREVILLE_MASK_FAULTS
@@ -20,28 +21,41 @@ std::vector<Block> blocks_of(int64_t elements) {
   return blocks;
 }
 
-void Handover::put(RingTensor half) {
+void Handover::put(RingTensor tensor) {
+  if (tensor.is_dry()) return;
+  tensor.storage().count_in(nullptr);
   const std::lock_guard lock(mutex_);
-  halves_.push_back(std::move(half));
+  tensors_.push_back(std::move(tensor));
   ready_.notify_one();
 }
 
 RingTensor Handover::take(const Network& network) {
   constexpr auto kLook = std::chrono::milliseconds(50);  // for a failure of the session, which does not wake us
   std::unique_lock lock(mutex_);
-  while (!ready_.wait_for(lock, kLook, [&] { return !halves_.empty(); })) network.check();
-  RingTensor half = std::move(halves_.front());
-  halves_.pop_front();
-  return half;
+  while (!ready_.wait_for(lock, kLook, [&] { return !tensors_.empty(); })) network.check();
+  RingTensor tensor = std::move(tensors_.front());
+  tensors_.pop_front();
+  tensor.storage().count_in(MeterScope::current());
+  return tensor;
 }
 
-Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) {
+std::vector<RingTensor> Handover::take_all() {
+  const std::lock_guard lock(mutex_);
+  std::vector<RingTensor> tensors(std::move_iterator(tensors_.begin()), std::move_iterator(tensors_.end()));
+  tensors_.clear();
+  return tensors;
+}
+
+Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) { use_keys(session.keys); }
+
+void Pass::use_keys(const SessionKeys& keys) {
   auto open = [&](std::optional<Prg>& prg, const std::optional<Key>& key) {
-    if (key) prg.emplace(*key, session.audit);
+    prg.reset();
+    if (key) prg.emplace(*key, session_.audit);
   };
-  open(dealer_evaluator_, session.keys.dealer_evaluator);
-  open(dealer_helper_, session.keys.dealer_helper);
-  open(weights_, session.keys.weights);
+  open(dealer_evaluator_, keys.dealer_evaluator);
+  open(dealer_helper_, keys.dealer_helper);
+  open(weights_, keys.weights);
 }
 
 void Pass::begin_step(StepId step, std::string_view name) {
@@ -166,6 +180,17 @@ RingTensor unpacked(const BitPlanes& planes, int at, int count, Ring ring) {
     });
   }
   return result;
+}
+
+RingTensor words_of(const RingTensor& y, const Block& block) {
+  RingTensor words = RingTensor::make(y.ring(), {block.count}, y.is_dry());
+  if (!y.is_dry()) {
+    dispatch(y.ring(), [&](auto zero) {
+      using Word = decltype(zero);
+      std::ranges::copy(part_of<Word>(y, block), words.as<Word>().begin());
+    });
+  }
+  return words;
 }
 
 void set_block(RingTensor& y, const Block& block, const RingTensor& x) {
