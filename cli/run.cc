@@ -43,26 +43,26 @@ size_t best(const std::vector<float>& values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-// float_reference gives what the recipient would see of the float model: raw values and after the softmax.
+FloatTensor as_floats(const Constant& constant) {
+  if (const auto* floats = std::get_if<FloatTensor>(&constant)) return *floats;
+  const auto& integers = std::get<IntTensor>(constant);
+  return FloatTensor(integers.shape, std::vector<float>(integers.values.begin(), integers.values.end()));
+}
+
+// float_reference gives what the recipient would see of the float model: what is revealed, and after post-processing.
 NamedOutput float_reference(const Graph& graph, const FloatTensor& input) {
   NamedOutput result;
-  std::map<uint32_t, FloatTensor> before_softmax;
   const auto outputs = float_run(graph, {input});
   const ValueId output = graph.outputs.front();
-  if (const auto* label = std::get_if<IntTensor>(&outputs.front())) {
-    result.is_label = true;
-    result.raw.shape = label->shape;
-    for (int64_t value : label->values) result.raw.values.push_back(static_cast<float>(value));
-    result.final = result.raw;
-    return result;
-  }
-  result.final = std::get<FloatTensor>(outputs.front());
+  result.is_label = std::holds_alternative<IntTensor>(outputs.front());
+  result.final = as_floats(outputs.front());
   result.raw = result.final;
   for (const Node& node : graph.nodes) {
-    if (node.op != "Softmax" || node.outputs[0] != output) continue;
-    result.has_softmax = true;
+    const bool makes_output = std::find(node.outputs.begin(), node.outputs.end(), output) != node.outputs.end();
+    if (!makes_output || (node.op != "Softmax" && node.op != "TopK")) continue;
+    result.has_softmax = node.op == "Softmax";
     float_run(graph, {input}, [&](ValueId id, const Constant& value) {
-      if (id == node.inputs[0]) result.raw = std::get<FloatTensor>(value);
+      if (id == node.inputs[0]) result.raw = as_floats(value);
     });
   }
   return result;

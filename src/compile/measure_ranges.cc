@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 
 #include "base/error.h"
+#include "compile/plan_fixed_point.h"
 #include "compile/reference.h"
 #include "compile/uses.h"
 
@@ -48,7 +50,8 @@ std::vector<FloatTensor> batches(const Graph& graph, const std::vector<FloatTens
 // Statistics of all runs, by value.
 struct Statistics {
   std::vector<double> largest, squares, count;
-  explicit Statistics(size_t values) : largest(values), squares(values), count(values) {}
+  std::vector<Interval> seen;
+  explicit Statistics(size_t values) : largest(values), squares(values), count(values), seen(values) {}
 };
 
 void measure_run(const Graph& graph, const std::vector<FloatTensor>& inputs, Statistics& statistics) {
@@ -56,14 +59,18 @@ void measure_run(const Graph& graph, const std::vector<FloatTensor>& inputs, Sta
     const FloatTensor* tensor = std::get_if<FloatTensor>(&constant);
     if (tensor == nullptr) return;
     double largest = 0, squares = 0;
+    const size_t i = index_of(id);
+    if (statistics.count[i] == 0 && !tensor->values.empty())
+      statistics.seen[i] = {tensor->values[0], tensor->values[0]};
     for (float value : tensor->values) {
       if (!std::isfinite(value))
         throw UserError("{}: value {} of a calibration run is not finite. Check the sample's preprocessing.",
                         graph.name, graph.value(id).name);
       largest = std::max(largest, std::abs(static_cast<double>(value)));
       squares += static_cast<double>(value) * value;
+      statistics.seen[i].low = std::min<double>(statistics.seen[i].low, value);
+      statistics.seen[i].high = std::max<double>(statistics.seen[i].high, value);
     }
-    const size_t i = index_of(id);
     statistics.largest[i] = std::max(statistics.largest[i], largest);
     statistics.squares[i] += squares;
     statistics.count[i] += static_cast<double>(tensor->values.size());
@@ -97,35 +104,105 @@ Interval interval_of(const FloatTensor& constant) {
   return {*low, *high};
 }
 
-using Intervals = std::vector<Interval>;  // by ValueId
+Interval meet(const Interval& a, const Interval& b) { return {std::max(a.low, b.low), std::min(a.high, b.high)}; }
 
-Intervals intervals_of_constants(const Graph& graph) {
-  Intervals known(graph.value_count());
+// within_attributes narrows an interval to what the pass that made the node knows of its result.
+Interval within_attributes(const Node& node, Interval interval) {
+  return meet(interval, {node.get_float("at_least", -HUGE_VAL), node.get_float("at_most", HUGE_VAL)});
+}
+
+// prove_anywhere bounds every value whatever the inputs are: a sum of squares is not negative, a sigmoid lies between 0
+// and 1. A float is finite, so no interval needs to be wider than this.
+std::vector<Interval> prove_anywhere(const Graph& graph) {
+  constexpr Interval kAnything{-1e38, 1e38};
+  std::vector<Interval> known(graph.value_count(), kAnything);
+  for (size_t i = 0; i < known.size(); ++i)
+    if (const FloatTensor* constant = float_constant(graph, ValueId(i))) known[i] = interval_of(*constant);
+  for (const Node& node : graph.nodes) {
+    const OpDef* op = find_op(node.op);
+    if (op == nullptr || op->range == nullptr || !is_float(graph, node.outputs[0])) continue;
+    RangeContext context{graph, node, {}};
+    for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
+    Interval interval = kAnything;
+    try {
+      interval = op->range(context);
+    } catch (const UserError&) {  // a function that is not defined everywhere: nothing is known
+    }
+    const bool is_known = interval.low <= interval.high;
+    known[index_of(node.outputs[0])] = within_attributes(node, is_known ? meet(interval, kAnything) : kAnything);
+  }
+  return known;
+}
+
+// stretched moves both ends of an interval away from each other by the margin, but not across zero.
+Interval stretched(const Interval& seen, double margin) {
+  return {seen.low > 0 ? seen.low / margin : seen.low * margin,
+          seen.high > 0 ? seen.high * margin : seen.high / margin};
+}
+
+Interval widened(const Interval& seen, double margin) {
+  const double width = seen.high - seen.low;
+  const Interval ratio = stretched(seen, margin);
+  return {std::min(ratio.low, seen.low - width), std::max(ratio.high, seen.high + width)};
+}
+
+std::vector<Interval> intervals_of_constants(const Graph& graph) {
+  std::vector<Interval> known(graph.value_count());
   for (size_t i = 0; i < known.size(); ++i)
     if (const FloatTensor* constant = float_constant(graph, ValueId(i))) known[i] = interval_of(*constant);
   return known;
 }
 
 // range_of_node bounds a node's first output by interval arithmetic.
-Interval range_of_node(const Graph& graph, const Node& node, const Intervals& known) {
+Interval range_of_node(const Graph& graph, const Node& node, const std::vector<Interval>& known) {
   const OpDef* op = find_op(node.op);
   if (op == nullptr || op->range == nullptr)
-    throw UserError("{}: node \"{}\" ({}) has no interval rule, so ranges are not known without samples. Calibrate.",
+    throw UserError("{}: node \"{}\" ({}) has no interval rule, so ranges cannot be guaranteed. Calibrate instead.",
                     graph.name, node.name, node.op);
   RangeContext context{graph, node, {}};
   for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
-  return op->range(context);
+  return within_attributes(node, op->range(context));
 }
 
 // prove_bounds walks the graph with interval arithmetic.
-std::vector<double> prove_bounds(const Graph& graph, Interval input_range) {
-  Intervals known = intervals_of_constants(graph);
+std::vector<Interval> prove_bounds(const Graph& graph, Interval input_range) {
+  std::vector<Interval> known = intervals_of_constants(graph);
   for (ValueId input : graph.inputs) known[index_of(input)] = input_range;
   for (const Node& node : graph.nodes)
     if (is_float(graph, node.outputs[0])) known[index_of(node.outputs[0])] = range_of_node(graph, node, known);
-  std::vector<double> bounds;
-  for (const Interval& interval : known) bounds.push_back(interval.magnitude());
-  return bounds;
+  return known;
+}
+
+// tighten_proved: what functions and products of bounded values give needs no margin beyond what is proved (a sigmoid
+// stays below 1), but a little for the error of their tables.
+void tighten_proved(const Graph& graph, const std::vector<Interval>& proved, std::vector<ValueRange>& ranges) {
+  constexpr double kRounding = 1.0 / 256;
+  for (const Node& node : graph.nodes) {
+    const Role role = role_of(graph, node);
+    if (role != Role::kProduct && role != Role::kFunction && role != Role::kSign) continue;
+    const size_t i = index_of(node.outputs[0]);
+    ranges[i].bound = std::min(ranges[i].bound, proved[i].magnitude() * (1 + kRounding));
+  }
+}
+
+// unite_twins gives twins (one value at several time steps) one range.
+void unite_twins(const Graph& graph, std::vector<ValueRange>& ranges) {
+  std::map<std::string, std::vector<size_t>> groups;
+  for (const Node& node : graph.nodes)
+    if (node.has("twin")) groups[node.get_string("twin", "")].push_back(index_of(node.outputs[0]));
+  for (const auto& [part, twins] : groups) {
+    ValueRange all = ranges[twins[0]];
+    double squares = 0;
+    for (size_t twin : twins) {
+      const ValueRange& one = ranges[twin];
+      all.bound = std::max(all.bound, one.bound);
+      all.ratio = {std::min(all.ratio.low, one.ratio.low), std::max(all.ratio.high, one.ratio.high)};
+      all.wide = {std::min(all.wide.low, one.wide.low), std::max(all.wide.high, one.wide.high)};
+      squares += one.rms * one.rms;
+    }
+    all.rms = std::sqrt(squares / static_cast<double>(twins.size()));
+    for (size_t twin : twins) ranges[twin] = all;
+  }
 }
 
 // --- Ranges that the model declares ----------------------------------------------------------------------------------
@@ -134,9 +211,9 @@ std::vector<double> prove_bounds(const Graph& graph, Interval input_range) {
 // that interval arithmetic gives is far above what sums become.
 constexpr double kTypicalDeclared = 1.0 / 8, kTypicalSum = 1.0 / 32;
 
-// meet is what both intervals hold, and the second one where that is nothing.
-Interval meet(Interval a, Interval b) {
-  const Interval both{std::max(a.low, b.low), std::min(a.high, b.high)};
+// meet_or is what both intervals hold, and the second one where that is nothing.
+Interval meet_or(const Interval& a, const Interval& b) {
+  const Interval both = meet(a, b);
   return both.low <= both.high ? both : b;
 }
 
@@ -146,45 +223,58 @@ bool is_weighted_sum(const Graph& graph, const Node& node) {
   return is_linear && (graph.constant(node.inputs[0]) != nullptr || graph.constant(node.inputs[1]) != nullptr);
 }
 
-// read_declared takes what the model declares, stretched by the margin, and fills the gaps (what a quantised model
-// computes between two quantised tensors) by interval arithmetic. Two intervals are carried: `held`, within which a
-// quantised model keeps a value, and `allowed`, with the margin. An input is stretched by one step of 8 bits alone: it
-// cannot be larger than its type.
-std::vector<ValueRange> read_declared(const Graph& graph, double margin) {
-  Intervals held = intervals_of_constants(graph);
-  Intervals allowed = held;
-  std::vector<ValueRange> ranges(graph.value_count());
-  const auto set = [&](ValueId id, double typical) {
-    const double bound = allowed[index_of(id)].magnitude();
-    ranges[index_of(id)] = {bound, std::min(typical, bound)};
-  };
-  for (ValueId input : graph.inputs) {
+// Declared carries two intervals of each value: `held`, within which a quantised model keeps it, and `allowed`, with
+// the margin. What a model computes between two quantised tensors is bounded by interval arithmetic.
+struct Declared {
+  const Graph& graph;
+  double margin;
+  std::vector<Interval> held = intervals_of_constants(graph);
+  std::vector<Interval> allowed = held;
+  std::vector<ValueRange> ranges = std::vector<ValueRange>(graph.value_count());
+
+  void set(ValueId id, double typical) {
+    const Interval& interval = allowed[index_of(id)];
+    const double bound = interval.magnitude();
+    const Interval ratio = meet_or(stretched(held[index_of(id)], margin), interval);
+    ranges[index_of(id)] = {bound, std::min(typical, bound), ratio, interval};
+  }
+
+  // An input is stretched by one step of 8 bits alone: it cannot be larger than its type.
+  void set_input(ValueId input) {
     const Interval declared = *graph.value(input).declared_range;
     const double step = (declared.high - declared.low) / 255;
     held[index_of(input)] = declared;
     allowed[index_of(input)] = {declared.low - step, declared.high + step};
     set(input, declared.magnitude() / 2);
   }
-  for (const Node& node : graph.nodes) {
+
+  void set_output(const Node& node) {
     const ValueId output = node.outputs[0];
-    if (!is_float(graph, output)) continue;
     const bool is_sum = is_weighted_sum(graph, node);
     Interval& here = held[index_of(output)];
     here = range_of_node(graph, node, held);
-    Interval stretched = is_sum ? here : range_of_node(graph, node, allowed);
+    Interval with_margin = is_sum ? here : range_of_node(graph, node, allowed);
     const auto& declared = graph.value(output).declared_range;
     if (declared) {
-      here = meet(here, *declared);
-      stretched = meet(stretched, {declared->low * margin, declared->high * margin});
+      here = meet_or(here, *declared);
+      with_margin = meet_or(with_margin, {declared->low * margin, declared->high * margin});
     }
-    allowed[index_of(output)] = stretched;
+    allowed[index_of(output)] = with_margin;
     double typical = 0;
     for (ValueId input : node.inputs) typical = std::max(typical, ranges[index_of(input)].rms);
-    if (is_sum) typical = stretched.magnitude() * kTypicalSum;
+    if (is_sum) typical = with_margin.magnitude() * kTypicalSum;
     if (declared) typical = here.magnitude() * kTypicalDeclared;
     set(output, typical);
   }
-  return ranges;
+};
+
+std::vector<ValueRange> read_declared(const Graph& graph, double margin) {
+  Declared declared{graph, margin};
+  for (ValueId input : graph.inputs) declared.set_input(input);
+  for (const Node& node : graph.nodes)
+    if (is_float(graph, node.outputs[0])) declared.set_output(node);
+  unite_twins(graph, declared.ranges);
+  return std::move(declared.ranges);
 }
 
 }  // namespace
@@ -206,16 +296,22 @@ std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions&
   const Statistics statistics =
       has_samples ? measure_samples(graph, options.calibration) : measure_synthetic(graph, options.input_range);
   const bool is_proved = options.ranges == Ranges::kGuaranteed;
-  const std::vector<double> proved = is_proved ? prove_bounds(graph, options.input_range) : std::vector<double>{};
+  const std::vector<Interval> proved = is_proved ? prove_bounds(graph, options.input_range) : prove_anywhere(graph);
   const double margin = std::exp2(is_calibrated(source) ? options.margin_bits : options.synthetic_margin_bits);
   std::vector<ValueRange> ranges(graph.value_count());
   for (size_t i = 0; i < ranges.size(); ++i) {
     // An input interval that the user declared is not stretched: larger inputs are refused.
-    ranges[i].bound = is_proved ? proved[i] : statistics.largest[i] * margin;
+    ranges[i].bound = is_proved ? proved[i].magnitude() : statistics.largest[i] * margin;
+    ranges[i].ratio = is_proved ? proved[i] : meet(proved[i], stretched(statistics.seen[i], margin));
+    ranges[i].wide = is_proved ? proved[i] : meet(proved[i], widened(statistics.seen[i], margin));
     ranges[i].rms = statistics.count[i] > 0 ? std::sqrt(statistics.squares[i] / statistics.count[i]) : 0;
   }
   if (!has_samples)
-    for (ValueId input : graph.inputs) ranges[index_of(input)].bound = options.input_range.magnitude();
+    for (ValueId input : graph.inputs)
+      ranges[index_of(input)] = {options.input_range.magnitude(), ranges[index_of(input)].rms, options.input_range,
+                                 options.input_range};
+  if (!is_proved) tighten_proved(graph, proved, ranges);
+  unite_twins(graph, ranges);
   return ranges;
 }
 

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <fstream>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
+#include "import/hdf5_file.h"
+#include "import/keras_model.h"
 #include "import/onnx.h"
 #include "import/tensorflow.h"
 #include "import/tflite.h"
@@ -40,9 +43,6 @@ constexpr std::string_view kFreezeSavedModel =
     "convert_variables_to_constants_v2 on its serving function, then write graph.as_graph_def(). Or convert it to "
     "ONNX: "
     "python -m tf2onnx.convert --saved-model DIR --output model.onnx";
-constexpr std::string_view kFreezeKeras =
-    "Load it with tf.keras.models.load_model and freeze it into one .pb file with convert_variables_to_constants_v2, "
-    "or convert it to ONNX with tf2onnx.convert.from_keras.";
 
 void check_directory(const std::filesystem::path& path, const std::string& file) {
   if (std::filesystem::exists(path / "saved_model.pb")) refuse_format(file, "a SavedModel", kFreezeSavedModel);
@@ -51,12 +51,7 @@ void check_directory(const std::filesystem::path& path, const std::string& file)
 
 // check_other_formats names formats by their first bytes, whatever the file's name.
 void check_other_formats(const std::filesystem::path& path, const std::string& file, const std::string& head) {
-  if (starts_with(head, "\x89HDF\r\n\x1a\n")) refuse_format(file, "a Keras .h5 file", kFreezeKeras);
-  if (starts_with(head, "PK\x03\x04")) refuse_format(file, "a .keras file or another archive", kFreezeKeras);
   if (path.filename() == "saved_model.pb") refuse_format(file, "a SavedModel", kFreezeSavedModel);
-  if (starts_with(head, "{")) {
-    refuse_format(file, "a JSON model", "Give the model it was converted from, as a frozen .pb or as ONNX.");
-  }
   if (starts_with(head, "node {") || starts_with(head, "node{")) {
     refuse_format(file, "a GraphDef in text form", "Write it in binary: tf.io.write_graph(graph, dir, name, False).");
   }
@@ -80,13 +75,13 @@ ImportResult read_tensorflow(std::ifstream& stream, const std::string& file, con
   return import::import_tensorflow(graph, file, options);
 }
 
-ImportResult read_lite(std::ifstream& stream, size_t size, const std::string& file, const ImportOptions& options) {
-  std::vector<uint8_t> bytes(size);
+// read_whole reads a file of `size` bytes.
+std::string read_whole(std::ifstream& stream, const std::string& file, uintmax_t size) {
+  std::string bytes(size, '\0');
+  stream.clear();
   stream.seekg(0);
-  if (!stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size))) {
-    throw UserError("{}: cannot be read", file);
-  }
-  return import::import_tflite(bytes, file, options);
+  if (!stream.read(bytes.data(), static_cast<std::streamsize>(size))) throw UserError("{}: cannot be read", file);
+  return bytes;
 }
 
 // A GraphDef begins with its nodes (field 1, a message); an ONNX model and a SavedModel with a version (field 1, a
@@ -105,7 +100,20 @@ ImportResult read(const std::filesystem::path& path, const ImportOptions& option
   if (!stream.read(head.data(), static_cast<std::streamsize>(head.size()))) throw UserError("{}: cannot be read", file);
 
   check_other_formats(path, file, head);
-  if (starts_with(head, "TFL3", 4) || path.extension() == ".tflite") return read_lite(stream, size, file, options);
+  if (starts_with(head, "TFL3", 4) || path.extension() == ".tflite") {
+    const std::string bytes = read_whole(stream, file, size);
+    return import::import_tflite(std::span(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), file,
+                                 options);
+  }
+  if (import::Hdf5File::is_hdf5(head)) return import::import_keras_h5(read_whole(stream, file, size), file, options);
+  if (starts_with(head, "PK\x03\x04")) {
+    return import::import_keras_archive(read_whole(stream, file, size), file, options);
+  }
+  if (starts_with(head, "{")) {
+    const std::string text = read_whole(stream, file, size);
+    if (auto layers = import::import_tfjs_layers(text, path.parent_path(), file, options)) return std::move(*layers);
+    refuse_format(file, "a JSON model", "Give the model it was converted from, as a frozen .pb or as ONNX.");
+  }
   if (path.extension() == ".onnx") return read_onnx(stream, file, options);
   if (head[0] != '\x08') return read_tensorflow(stream, file, options);
   onnx_format::ModelProto model;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,32 @@ class TempFile {
   ~TempFile() {
     std::error_code ignored;
     std::filesystem::remove(path_, ignored);
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+using Files = std::map<std::string, std::string>;  // bytes by relative path
+
+// TempFolder is a folder with the given files, gone with the object.
+class TempFolder {
+ public:
+  explicit TempFolder(const Files& files) {
+    static int counter = 0;
+    path_ = std::filesystem::temp_directory_path() / fmt::format("treville-{}-folder-{}", getpid(), counter++);
+    std::filesystem::create_directories(path_);
+    for (const auto& [name, bytes] : files) {
+      std::filesystem::create_directories((path_ / name).parent_path());
+      std::ofstream(path_ / name, std::ios::binary) << bytes;
+    }
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
   }
   const std::filesystem::path& path() const { return path_; }
 

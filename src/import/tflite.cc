@@ -138,12 +138,11 @@ class TfliteImporter {
       }
       const TfliteRow* row = find_tflite_row(source.code);
       if (row == nullptr) throw Refusal{"not supported"};
-      const bool is_kept = std::count(outputs_.begin(), outputs_.end(), source.outputs[0]) > 0;
-      TfliteNode node(state_, model_, source, is_kept, inputs);
+      TfliteNode node(state_, model_, source, result_names(source), inputs);
       row->import(node);
-      check_outputs(node, source);
+      node.check_results();
       for (size_t i = 0; i < source.outputs.size(); ++i) {
-        if (const auto id = node.output(i)) define_output(*id, source.outputs[i]);
+        if (wanted_.count(source.outputs[i]) > 0) define_output(node.result(i), source.outputs[i]);
       }
     } catch (const Refusal& refusal) {
       state_.result.graph.nodes.resize(nodes_before);
@@ -154,11 +153,13 @@ class TfliteImporter {
     }
   }
 
-  void check_outputs(const TfliteNode& node, const TfliteOperator& source) const {
-    for (size_t i = 0; i < source.outputs.size(); ++i) {
-      const bool is_given = node.output(i) || wanted_.count(source.outputs[i]) == 0;
-      if (!is_given) throw Refusal{fmt::format("its output {} is not supported", i)};
+  std::vector<ResultName> result_names(const TfliteOperator& source) const {
+    std::vector<ResultName> names;
+    for (int64_t index : source.outputs) {
+      const bool kept = std::count(outputs_.begin(), outputs_.end(), index) > 0;
+      names.push_back({tensor(index).name, kept, wanted_.count(index) > 0});
     }
+    return names;
   }
 
   void define_output(ValueId id, int64_t index) {
@@ -190,13 +191,9 @@ ImportResult import_tflite(std::span<const uint8_t> bytes, const std::string& fi
   return TfliteImporter(bytes, file, options).run();
 }
 
-TfliteNode::TfliteNode(ImportState& state, const TfliteModel& model, const TfliteOperator& source, bool kept,
-                       std::vector<std::optional<ValueId>> inputs)
-    : NodeImport(state, model.tensors[static_cast<size_t>(source.outputs[0])].name, source.code,
-                 model.tensors[static_cast<size_t>(source.outputs[0])].name, kept, std::move(inputs)),
-      model_(model),
-      source_(source),
-      more_(source.outputs.size()) {}
+TfliteNode::TfliteNode(ImportState& state, const TfliteModel& model, const TfliteOperator& source,
+                       std::vector<ResultName> results, std::vector<std::optional<ValueId>> inputs)
+    : NodeImport(state, results[0].name, source.code, results, std::move(inputs)), model_(model), source_(source) {}
 
 const Attribute& TfliteNode::option(const std::string& key) const {
   const auto found = source_.options.find(key);
@@ -224,21 +221,5 @@ int64_t TfliteNode::extent(size_t i, int64_t axis) const {
   if (dim < 0) refuse("dimension {} of its input is open. Convert the model with a fixed shape.", axis);
   return dim;
 }
-
-void TfliteNode::finish_output(size_t i, const std::string& op, std::vector<ValueId> inputs, Attributes attributes) {
-  if (i == 0) return finish(op, std::move(inputs), std::move(attributes));
-  const ValueId id = step(fmt::format("output_{}", i), op, std::move(inputs), std::move(attributes));
-  graph().value(id).name = output_tensor(i).name;
-  more_[i] = id;
-}
-
-void TfliteNode::finish_pair(const std::string& op, std::vector<ValueId> inputs, Attributes attributes, DType second) {
-  if (output_count() != 2) fail(fmt::format("it has {} outputs, expected 2", output_count()));
-  finish(op, std::move(inputs), std::move(attributes));
-  more_[1] = graph().add_value({output_tensor(1).name, second, std::nullopt, std::nullopt});
-  graph().nodes.back().outputs.push_back(*more_[1]);
-}
-
-std::optional<ValueId> TfliteNode::output(size_t i) const { return i == 0 ? result() : more_[i]; }
 
 }  // namespace treville::import

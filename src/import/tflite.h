@@ -1,6 +1,6 @@
 // The TensorFlow Lite importer: tflite_model.cc checks the FlatBuffer and turns it into the plain structures below,
 // tflite.cc walks them, tflite_ops.cc is the table of operators. A new operator is one function and one row there, and
-// a case in tflite_model.cc when it has options.
+// a case in tflite_model.cc when it has options; recurrent ones are in tflite_recurrent.cc.
 //
 // Quantised tensors become floats: constants are de-quantised, and of a computed tensor the scale and the zero point
 // give its declared range. A quantised model computes with saturation; what of that is an activation (a range that
@@ -68,8 +68,8 @@ ImportResult import_tflite(std::span<const uint8_t> bytes, const std::string& fi
 // TfliteNode adds the operator's options and the shapes in the file to NodeImport.
 class TfliteNode : public NodeImport {
  public:
-  TfliteNode(ImportState& state, const TfliteModel& model, const TfliteOperator& source, bool kept,
-             std::vector<std::optional<ValueId>> inputs);
+  TfliteNode(ImportState& state, const TfliteModel& model, const TfliteOperator& source,
+             std::vector<ResultName> results, std::vector<std::optional<ValueId>> inputs);
 
   // The readers fail when the operator has no such option.
   int64_t option_int(const std::string& key) const { return std::get<int64_t>(option(key)); }
@@ -84,27 +84,22 @@ class TfliteNode : public NodeImport {
   int64_t extent(size_t i, int64_t axis) const;
   const TfliteTensor& input_tensor(size_t i) const;
   const TfliteTensor& output_tensor(size_t i = 0) const;
-  size_t output_count() const { return source_.outputs.size(); }
-
-  // finish_output gives a result of an operator with several; output 0 may be given by finish.
-  void finish_output(size_t i, const std::string& op, std::vector<ValueId> inputs, Attributes attributes);
-  // finish_pair makes both results those of one node of the graph.
-  void finish_pair(const std::string& op, std::vector<ValueId> inputs, Attributes attributes, DType second);
-  // output is nothing for a result that was not given.
-  std::optional<ValueId> output(size_t i) const;
 
  private:
   const Attribute& option(const std::string& key) const;
 
   const TfliteModel& model_;
   const TfliteOperator& source_;
-  std::vector<std::optional<ValueId>> more_;  // outputs but the first
 };
 
 struct TfliteRow {
   std::string_view op;
   void (*import)(TfliteNode& node);
 };
+
+// import_sequence_lstm and import_sequence_rnn stand in tflite_recurrent.cc.
+void import_sequence_lstm(TfliteNode& node);
+void import_sequence_rnn(TfliteNode& node);
 
 // find_tflite_row is null for an operator without a row.
 const TfliteRow* find_tflite_row(std::string_view op);

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "import/node_rows.h"
+#include "import/plain_ops.h"
 #include "import/tflite.h"
 
 namespace treville::import {
@@ -77,7 +78,7 @@ void import_unary(TfliteNode& node) {
 constexpr char kRelu[] = "Relu", kElu[] = "Elu", kHardSwish[] = "HardSwish", kSigmoid[] = "Sigmoid", kTanh[] = "Tanh",
                kExp[] = "Exp", kLog[] = "Log", kSqrt[] = "Sqrt", kRsqrt[] = "Rsqrt", kNeg[] = "Neg", kAbs[] = "Abs",
                kFloor[] = "Floor", kCeil[] = "Ceil", kRound[] = "Round", kSin[] = "Sin", kCos[] = "Cos",
-               kSign[] = "Sign";
+               kSign[] = "Sign", kNot[] = "Not", kSquare[] = "Square";
 
 template <const char* kOp>
 void import_binary(TfliteNode& node) {
@@ -100,33 +101,17 @@ void import_arithmetic(TfliteNode& node) {
   finish_signed(node, kOp, {node.input(0), node.input(1)});
 }
 
-void import_add_n(TfliteNode& node) {
-  const std::vector<ValueId> terms = node.inputs_from(0);
-  if (terms.empty()) node.fail("it adds nothing");
-  if (terms.size() == 1) return node.alias(terms[0]);
-  ValueId sum = terms[0];
-  for (size_t i = 1; i + 1 < terms.size(); ++i) sum = node.step(fmt::format("sum_{}", i), "Add", {sum, terms[i]});
-  node.finish("Add", {sum, terms.back()});
-}
-
-void import_square(TfliteNode& node) { node.finish("Mul", {node.input(0), node.input(0)}); }
+void import_add_n(TfliteNode& node) { node.finish_folded("Add"); }
 
 void import_squared_difference(TfliteNode& node) {
-  const ValueId difference = node.step("difference", "Sub", {node.input(0), node.input(1)});
-  node.finish("Mul", {difference, difference});
+  node.finish("Square", {node.step("difference", "Sub", {node.input(0), node.input(1)})});
 }
 
 void import_not_equal(TfliteNode& node) {
   node.finish("Not", {node.step("equal", "Equal", {node.input(0), node.input(1)})});
 }
 
-void import_not(TfliteNode& node) { node.finish("Not", {node.input(0)}); }
-
-void import_pow(TfliteNode& node) {
-  const auto exponent = node.constant_number(1);
-  if (!exponent) node.refuse("a computed exponent is not supported");
-  node.finish("Pow", {node.input(0)}, {{"exponent", *exponent}});
-}
+void import_pow(TfliteNode& node) { finish_power(node); }
 
 void import_clip(TfliteNode& node, double low, double high) {
   node.finish("Clip", {node.input(0)}, {{"min", low}, {"max", high}});
@@ -148,15 +133,14 @@ void import_gelu(TfliteNode& node) {
   node.finish("Gelu", {node.input(0)}, {{"approximate", std::string(by_tanh ? "tanh" : "none")}});
 }
 
-// finish_softmax scales the logits by beta, where the factor folds into the layer before.
-void finish_softmax(TfliteNode& node, const char* op, double beta) {
+// The logits are scaled by beta, where the factor folds into the layer before.
+void import_softmax(TfliteNode& node) {
+  const double beta = node.option_float("beta");
   if (!std::isfinite(beta) || beta <= 0) node.fail("beta is not a positive number");
   ValueId logits = node.input(0);
   if (beta != 1) logits = node.step("beta_x", "Mul", {logits, node.constant_step("beta", scalar(beta))});
-  node.finish(op, {logits}, {{"axis", int64_t{-1}}});
+  node.finish("Softmax", {logits}, {{"axis", int64_t{-1}}});
 }
-void import_softmax(TfliteNode& node) { finish_softmax(node, "Softmax", node.option_float("beta")); }
-void import_log_softmax(TfliteNode& node) { finish_softmax(node, "LogSoftmax", 1); }
 
 // A condition that is one flag for a whole row of the first axis is broadcast as TensorFlow 1 did.
 void import_select(TfliteNode& node) {
@@ -178,6 +162,7 @@ void import_cast(TfliteNode& node) {
   const std::optional<ElementType> type = node.output_tensor().type;
   if (!type) node.refuse("a cast to {} is not supported", node.output_tensor().type_name);
   const bool floats = is_float(*type);
+  if (*type == ElementType::kBool) return finish_truth(node);
   const bool from_floats = node.dtype(0) == DType::kFloat;
   if (floats && from_floats) return node.alias(node.input(0));
   node.finish("Cast", {node.input(0)}, {{"to", std::string(floats ? "float" : "int")}},
@@ -357,9 +342,8 @@ void import_arg(TfliteNode& node) {
 constexpr char kArgMax[] = "ArgMax", kArgMin[] = "ArgMin";
 
 void import_top_k(TfliteNode& node) {
-  const Ints k = constant_list(node, 1, "k");
-  if (k.size() != 1 || k[0] < 1) node.fail("k is not one number of at least 1");
-  node.finish_pair("TopK", {node.input(0)}, {{"k", k[0]}, {"axis", int64_t{-1}}, {"largest", int64_t{1}}}, DType::kInt);
+  node.finish_all("TopK", {node.input(0), node.input(1)}, {{"axis", int64_t{-1}}, {"largest", int64_t{1}}},
+                  {node.dtype(0), DType::kInt});
 }
 
 // --- Shapes ----------------------------------------------------------------------------------------------------------
@@ -398,47 +382,13 @@ void import_pack(TfliteNode& node) {
   node.finish("Concat", parts, {{"axis", axis}});
 }
 
-void import_unpack(TfliteNode& node) {
-  const int64_t axis = node.axis_of(0, node.option_int("axis"));
-  const auto count = static_cast<int64_t>(node.output_count());
-  if (node.extent(0, axis) != count) {
-    node.fail(fmt::format("it has {} outputs for shape {}", count, to_string(node.input_shape(0))));
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    const ValueId part =
-        node.step(fmt::format("part_{}", i), "Slice", {node.input(0)}, section_attributes(axis, i, i + 1));
-    node.finish_output(static_cast<size_t>(i), "Squeeze", {part}, {{"axes", Ints{axis}}});
-  }
-}
-
-void split(TfliteNode& node, size_t x, int64_t axis, Ints sizes) {
-  const int64_t extent = node.extent(x, axis);
-  const auto rest = std::find(sizes.begin(), sizes.end(), -1);
-  if (rest != sizes.end()) *rest = extent - (std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) + 1);
-  const bool in_range = std::all_of(sizes.begin(), sizes.end(), [&](int64_t n) { return n >= 0 && n <= extent; });
-  if (!in_range || sizes.size() != node.output_count() ||
-      std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) != extent) {
-    node.fail(fmt::format("parts of {} do not make up dimension {} of {}", to_string(Shape(sizes)), axis,
-                          to_string(node.input_shape(x))));
-  }
-  int64_t start = 0;
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    node.finish_output(i, "Slice", {node.input(x)}, section_attributes(axis, start, start + sizes[i]));
-    start += sizes[i];
-  }
-}
+void import_unpack(TfliteNode& node) { finish_unpacked(node, node.option_int("axis")); }
 
 // The axis comes first, then x.
 void import_split(TfliteNode& node) {
-  const int64_t axis = node.axis_of(1, constant_axis(node, 0));
-  const auto count = static_cast<int64_t>(node.output_count());
-  split(node, 1, axis, Ints(node.output_count(), node.extent(1, axis) / count));
+  finish_parts(node, node.input(1), constant_axis(node, 0), node.option_int("num_splits"), true);
 }
-
-void import_split_v(TfliteNode& node) {
-  const Ints sizes = constant_list(node, 1, "list of sizes");
-  split(node, 0, node.axis_of(0, constant_axis(node, 2)), sizes);
-}
+void import_split_v(TfliteNode& node) { finish_sized_parts(node); }
 
 void import_slice(TfliteNode& node) { finish_sized_slice(node); }
 
@@ -456,56 +406,26 @@ void import_gather(TfliteNode& node) {
   node.finish("Gather", {node.input(0), node.input(1)}, {{"axis", node.option_int("axis")}});
 }
 
-void import_tile(TfliteNode& node) {
-  node.finish("Tile", {node.input(0)}, {{"repeats", constant_list(node, 1, "multiples")}});
-}
-
-void import_broadcast_to(TfliteNode& node) {
-  node.finish("Expand", {node.input(0)}, {{"shape", constant_list(node, 1, "shape")}});
-}
-
-void import_reverse(TfliteNode& node) {
-  node.finish("Reverse", {node.input(0)}, {{"axes", constant_list(node, 1, "axis")}});
-}
+void import_tile(TfliteNode& node) { finish_with_ints(node, "Tile", "repeats", {}); }
+void import_broadcast_to(TfliteNode& node) { finish_with_ints(node, "Expand", "shape", {}); }
+void import_reverse(TfliteNode& node) { finish_with_ints(node, "Reverse", "axes", {}); }
 
 void import_pad(TfliteNode& node) { finish_pad(node); }
 
-// Symmetric padding repeats the edge itself; by one element it is the same as "edge".
 void import_mirror_pad(TfliteNode& node) {
-  const Ints pads = by_side(node, constant_list(node, 1, "list of paddings"));
-  const bool symmetric = node.option_text("mode") == "SYMMETRIC";
-  if (symmetric && std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad > 1; })) {
-    node.refuse("symmetric padding by more than 1 is not supported");
-  }
-  node.finish("Pad", {node.input(0)}, {{"pads", pads}, {"mode", std::string(symmetric ? "edge" : "reflect")}});
+  const std::string& mode = node.option_text("mode");
+  if (mode != "REFLECT" && mode != "SYMMETRIC") node.fail(fmt::format("mode is \"{}\"", mode));
+  finish_padded(node, {{"mode", std::string(mode == "REFLECT" ? "reflect" : "symmetric")}});
 }
 
 // --- Images ----------------------------------------------------------------------------------------------------------
 
-Attributes resize_attributes(const TfliteNode& node) {
-  const Ints size = constant_list(node, 1, "size");
-  if (size.size() != 2 || size[0] < 1 || size[1] < 1) node.fail("its size is not two numbers of at least 1");
-  const bool corners = node.option_int("align_corners") != 0, centres = node.option_int("half_pixel_centers") != 0;
-  return {{"sizes", size},
-          {"coordinate_mode", std::string(corners   ? "align_corners"
-                                          : centres ? "half_pixel"
-                                                    : "asymmetric")},
-          {"layout", kNhwc}};
-}
-
 void import_resize_bilinear(TfliteNode& node) {
-  Attributes attributes = resize_attributes(node);
-  attributes["mode"] = std::string("linear");
-  node.finish("Resize", {node.input(0)}, attributes);
+  finish_resize_bilinear(node, node.option_int("align_corners") != 0, node.option_int("half_pixel_centers") != 0);
 }
 
-// With half-pixel centres the index is floor((i + 1/2) * scale): the coordinate minus 1/2, rounded up at ties.
 void import_resize_nearest(TfliteNode& node) {
-  Attributes attributes = resize_attributes(node);
-  const bool truncates = std::get<std::string>(attributes["coordinate_mode"]) == "asymmetric";
-  attributes["mode"] = std::string("nearest");
-  attributes["nearest_mode"] = std::string(truncates ? "floor" : "round_prefer_ceil");
-  node.finish("Resize", {node.input(0)}, attributes);
+  finish_resize_nearest(node, node.option_int("align_corners") != 0, node.option_int("half_pixel_centers") != 0);
 }
 
 template <const char* kOp>
@@ -515,100 +435,8 @@ void import_blocks(TfliteNode& node) {
 }
 constexpr char kSpaceToDepth[] = "SpaceToDepth", kDepthToSpace[] = "DepthToSpace";
 
-// Blocks are the operands of SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND: block extents of the first spatial axes, and what
-// is padded or cropped before and after each.
-struct Blocks {
-  Ints extents, margins;
-  int64_t count = 1;
-  size_t rank() const { return extents.size(); }
-};
-
-Blocks read_blocks(const TfliteNode& node) {
-  Blocks blocks{constant_list(node, 1, "block shape"), constant_list(node, 2, "list of margins"), 1};
-  constexpr int64_t kMaxBlock = 1 << 10;
-  bool fits = blocks.margins.size() == 2 * blocks.rank() &&
-              node.input_shape(0).rank() > static_cast<int>(blocks.rank()) && blocks.rank() > 0 && blocks.rank() <= 3;
-  for (int64_t extent : blocks.extents) fits = fits && extent >= 1 && extent <= kMaxBlock;
-  for (int64_t margin : blocks.margins) fits = fits && margin >= 0 && margin <= INT32_MAX;
-  if (!fits) node.fail("its blocks or margins do not fit its input");
-  for (int64_t extent : blocks.extents) blocks.count *= extent;
-  return blocks;
-}
-
-// dims_behind gives the dimensions behind the blocked ones.
-Ints dims_behind(const TfliteNode& node, const Blocks& blocks) {
-  Ints dims;
-  for (int64_t axis = 1 + static_cast<int64_t>(blocks.rank()); axis < node.input_shape(0).rank(); ++axis) {
-    dims.push_back(node.extent(0, axis));
-  }
-  return dims;
-}
-
-Attributes shape_attributes(const Ints& shape) { return {{"shape", shape}, {"allow_zero", int64_t{1}}}; }
-
-// Each block's position becomes part of the batch: [b, s/k, k, ..., rest] is turned to [k..., b, s/k..., rest].
-void import_space_to_batch(TfliteNode& node) {
-  const Blocks blocks = read_blocks(node);
-  const size_t rank = blocks.rank();
-  const Ints rest = dims_behind(node, blocks);
-  Ints pads(2 * (1 + rank + rest.size()), 0), cut = {node.extent(0, 0)}, merged = {-1}, perm;
-  for (size_t i = 0; i < rank; ++i) {
-    const auto axis = static_cast<int64_t>(i) + 1;
-    pads[i + 1] = blocks.margins[2 * i];
-    pads[1 + rank + rest.size() + i + 1] = blocks.margins[2 * i + 1];
-    const int64_t padded = node.extent(0, axis) + blocks.margins[2 * i] + blocks.margins[2 * i + 1];
-    if (padded % blocks.extents[i] != 0) {
-      node.fail(fmt::format("extent {} is not made of blocks of {}", padded, blocks.extents[i]));
-    }
-    cut.push_back(padded / blocks.extents[i]);
-    cut.push_back(blocks.extents[i]);
-    merged.push_back(padded / blocks.extents[i]);
-    perm.push_back(2 * axis);
-  }
-  perm.push_back(0);
-  for (size_t i = 0; i < rank; ++i) perm.push_back(2 * static_cast<int64_t>(i) + 1);
-  for (size_t i = 0; i < rest.size(); ++i) {
-    perm.push_back(static_cast<int64_t>(1 + 2 * rank + i));
-    cut.push_back(rest[i]);
-    merged.push_back(rest[i]);
-  }
-  const ValueId padded =
-      node.step("padded", "Pad", {node.input(0)}, {{"pads", pads}, {"mode", std::string("constant")}, {"value", 0.0}});
-  const ValueId parts = node.step("parts", "Reshape", {padded}, shape_attributes(cut));
-  const ValueId turned = node.step("turned", "Transpose", {parts}, {{"perm", perm}});
-  node.finish("Reshape", {turned}, shape_attributes(merged));
-}
-
-// The way back: [k..., b, s..., rest] is turned to [b, s, k, ..., rest], merged and cropped.
-void import_batch_to_space(TfliteNode& node) {
-  const Blocks blocks = read_blocks(node);
-  const size_t rank = blocks.rank();
-  const Ints rest = dims_behind(node, blocks);
-  const int64_t batch = node.extent(0, 0) / blocks.count;
-  Ints parts = blocks.extents, perm = {static_cast<int64_t>(rank)}, merged = {batch}, starts, ends, axes;
-  parts.push_back(batch);
-  for (size_t i = 0; i < rank; ++i) {
-    const auto axis = static_cast<int64_t>(i) + 1;
-    const int64_t extent = node.extent(0, axis);
-    parts.push_back(extent);
-    perm.push_back(static_cast<int64_t>(rank) + axis);
-    perm.push_back(static_cast<int64_t>(i));
-    merged.push_back(extent * blocks.extents[i]);
-    starts.push_back(blocks.margins[2 * i]);
-    ends.push_back(merged.back() - blocks.margins[2 * i + 1]);
-    axes.push_back(axis);
-    if (starts.back() >= ends.back()) node.fail("its crops leave nothing");
-  }
-  for (size_t i = 0; i < rest.size(); ++i) {
-    parts.push_back(rest[i]);
-    perm.push_back(static_cast<int64_t>(2 * rank + 1 + i));
-    merged.push_back(rest[i]);
-  }
-  const ValueId apart = node.step("parts", "Reshape", {node.input(0)}, shape_attributes(parts));
-  const ValueId turned = node.step("turned", "Transpose", {apart}, {{"perm", perm}});
-  const ValueId whole = node.step("whole", "Reshape", {turned}, shape_attributes(merged));
-  node.finish("Slice", {whole}, {{"starts", starts}, {"ends", ends}, {"axes", axes}, {"steps", Ints(rank, 1)}});
-}
+void import_space_to_batch(TfliteNode& node) { finish_space_to_batch(node); }
+void import_batch_to_space(TfliteNode& node) { finish_batch_to_space(node); }
 
 // --- Shape sub-graphs ------------------------------------------------------------------------------------------------
 
@@ -627,14 +455,14 @@ void import_zeros_like(TfliteNode& node) {
 
 // --- Known, and not supported ----------------------------------------------------------------------------------------
 
-void refuse_control_flow(TfliteNode& node) {
-  node.refuse("control flow is not supported. Convert a model without branches and loops (unroll recurrent layers).");
+template <const char* kName>
+void refuse_with_advice(TfliteNode& node) {
+  node.refuse("{}", *advice_for(kName));
 }
+constexpr char kWhile[] = "While", kRandomUniform[] = "RandomUniform", kLogSoftmax[] = "LogSoftmax";
+
 void refuse_variables(TfliteNode& node) {
   node.refuse("variables are not supported. Convert the model with its variables frozen.");
-}
-void refuse_random(TfliteNode& node) {
-  node.refuse("random numbers are not supported. Convert the model for inference, without dropout.");
 }
 
 constexpr auto kRows = std::to_array<TfliteRow>({
@@ -676,10 +504,10 @@ constexpr auto kRows = std::to_array<TfliteRow>({
     {"LOCAL_RESPONSE_NORMALIZATION", import_lrn},
     {"LOG", import_unary<kLog>},
     {"LOGICAL_AND", import_binary<kAnd>},
-    {"LOGICAL_NOT", import_not},
+    {"LOGICAL_NOT", import_unary<kNot>},
     {"LOGICAL_OR", import_binary<kOr>},
     {"LOGISTIC", import_unary<kSigmoid>},
-    {"LOG_SOFTMAX", import_log_softmax},
+    {"LOG_SOFTMAX", refuse_with_advice<kLogSoftmax>},
     {"MAXIMUM", import_binary<kMax>},
     {"MAX_POOL_2D", import_max_pool},
     {"MEAN", import_reduce<kReduceMean>},
@@ -719,7 +547,7 @@ constexpr auto kRows = std::to_array<TfliteRow>({
     {"SPLIT", import_split},
     {"SPLIT_V", import_split_v},
     {"SQRT", import_unary<kSqrt>},
-    {"SQUARE", import_square},
+    {"SQUARE", import_unary<kSquare>},
     {"SQUARED_DIFFERENCE", import_squared_difference},
     {"SQUEEZE", import_squeeze},
     {"STRIDED_SLICE", import_strided_slice},
@@ -730,17 +558,19 @@ constexpr auto kRows = std::to_array<TfliteRow>({
     {"TOPK_V2", import_top_k},
     {"TRANSPOSE", import_transpose},
     {"TRANSPOSE_CONV", import_transpose_conv},
+    {"UNIDIRECTIONAL_SEQUENCE_LSTM", import_sequence_lstm},
+    {"UNIDIRECTIONAL_SEQUENCE_RNN", import_sequence_rnn},
     {"UNPACK", import_unpack},
     {"ZEROS_LIKE", import_zeros_like},
 
     {"ASSIGN_VARIABLE", refuse_variables},
     {"CALL_ONCE", refuse_variables},
-    {"IF", refuse_control_flow},
-    {"RANDOM_STANDARD_NORMAL", refuse_random},
-    {"RANDOM_UNIFORM", refuse_random},
+    {"IF", refuse_with_advice<kWhile>},
+    {"RANDOM_STANDARD_NORMAL", refuse_with_advice<kRandomUniform>},
+    {"RANDOM_UNIFORM", refuse_with_advice<kRandomUniform>},
     {"READ_VARIABLE", refuse_variables},
     {"VAR_HANDLE", refuse_variables},
-    {"WHILE", refuse_control_flow},
+    {"WHILE", refuse_with_advice<kWhile>},
 });
 
 }  // namespace

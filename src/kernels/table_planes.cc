@@ -1,10 +1,12 @@
-// A run of elements, one vector of every plane, is treated at once in a scratch of 2^n vectors. Plane i of the row of
-// bits, read backwards, is [-r = i]; rotated by x, it is [x - r = i], the indicator of the wanted entry. The rotation
-// goes by the bits of x, each of which moves an element's row by a power of two or leaves it.
+// A run of elements is treated at once, in a scratch with a place for each index: 512 by the dealer, who so fills whole
+// cache lines of planes that lie far apart, and a vector's worth by the others, whose rows then stay in the cache. The
+// row of bits, read backwards, tells [-r = i] at place i; rotated by x, it tells [x - r = i], the wanted entry. The
+// rotation goes by the bits of x, each of which moves an element's row by a power of two or leaves it.
 #include "kernels/table_planes.h"
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -20,7 +22,10 @@
 namespace treville {
 namespace {
 
-// Planes lie `stride` words apart; the scratch has a vector of any target for each index, and half as many to spare.
+// kLineWords words of a plane are a cache line.
+constexpr size_t kLineWords = 8;
+
+// Planes lie `stride` words apart; the scratch has the words of a run for each index, and half as many to spare.
 struct DealArguments {
   int n;
   const uint64_t* r;
@@ -48,89 +53,96 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// deal_run treats the words at `word` of all planes; scratch has 2^n vectors.
-template <class D>
-void deal_run(D d, const DealArguments& a, int64_t word, uint64_t* scratch) {
-  const size_t lanes = hn::Lanes(d);
-  hn::Store(hn::Set(d, ~uint64_t{0}), d, scratch);
-  for (int bit = 0; bit < a.n; ++bit) {
-    const auto set = hn::LoadU(d, a.r + bit * a.stride + word);
-    const size_t half = size_t{1} << bit;
-    for (size_t i = 0; i < half; ++i) {
-      const auto all = hn::Load(d, scratch + i * lanes);
-      hn::Store(hn::And(set, all), d, scratch + (half + i) * lanes);
-      hn::Store(hn::AndNot(set, all), d, scratch + i * lanes);
+// A run is kWords words of every plane, or one word at the tail.
+template <size_t kWords>
+using RunTag = hn::CappedTag<uint64_t, kWords>;
+
+constexpr size_t kVectorWords = hn::MaxLanes(hn::ScalableTag<uint64_t>());
+
+// for_runs calls f with where each run of kWords begins, and its words.
+template <size_t kWords, class F>
+void for_runs(int64_t words, const F& f) {
+  constexpr auto kStep = static_cast<int64_t>(kWords);
+  int64_t word = 0;
+  for (; word + kStep <= words; word += kStep) f(word, std::integral_constant<size_t, kWords>());
+  for (; word < words; ++word) f(word, std::integral_constant<size_t, 1>());
+}
+
+// deal_run makes the indicators at the words at `word`, one vector of the run after the other.
+template <size_t kWords>
+void deal_run(const DealArguments& a, int64_t word) {
+  const RunTag<kWords> d;
+  uint64_t* row = a.scratch;
+  for (size_t at = 0; at < kWords; at += hn::MaxLanes(d)) {
+    hn::Store(hn::Set(d, ~uint64_t{0}), d, row + at);
+    for (int bit = 0; bit < a.n; ++bit) {
+      const size_t half = (size_t{1} << bit) * kWords;
+      const auto set = hn::LoadU(d, a.r + bit * a.stride + word + static_cast<int64_t>(at));
+      for (size_t i = at; i < half; i += kWords) {
+        const auto all = hn::Load(d, row + i);
+        hn::Store(hn::And(set, all), d, row + half + i);
+        hn::Store(hn::AndNot(set, all), d, row + i);
+      }
     }
   }
-  for (int64_t j = 0; j < indicator_planes(a.n); ++j) {
+  for (int64_t j = 0; j < indicator_planes(a.n); ++j, row += kWords) {
     uint64_t* out = a.out + j * a.stride + word;
-    hn::StoreU(hn::Xor(hn::LoadU(d, out), hn::Load(d, scratch + static_cast<size_t>(j) * lanes)), d, out);
+    for (size_t at = 0; at < kWords; at += hn::MaxLanes(d))
+      hn::StoreU(hn::Xor(hn::LoadU(d, out + at), hn::Load(d, row + at)), d, out + at);
   }
 }
 
 // load_reversed fills row[i] with the share of [-r = i mod 2^n]; what is not dealt follows from the sum of all, 1.
-template <class D>
-void load_reversed(D d, const LookUpArguments& a, int64_t word, uint64_t* row) {
-  const size_t lanes = hn::Lanes(d), size = size_t{1} << a.bits->n();
+template <size_t kWords>
+void load_reversed(const LookUpArguments& a, int64_t word, uint64_t* row) {
+  const RunTag<kWords> d;
+  const size_t size = size_t{1} << a.bits->n();
   auto rest = hn::Set(d, a.is_first ? ~uint64_t{0} : 0);
   for (size_t j = 0; j + 1 < size; ++j) {
     const auto share = hn::LoadU(d, a.shares + static_cast<int64_t>(j) * a.stride + word);
     rest = hn::Xor(rest, share);
-    hn::Store(share, d, row + ((size - j) % size) * lanes);
+    hn::Store(share, d, row + ((size - j) % size) * kWords);
   }
-  hn::Store(rest, d, row + lanes);
+  hn::Store(rest, d, row + kWords);
 }
 
-// rotate moves the row of every element up by `step` places where the element's bit is set; spare has step vectors.
-template <class D>
-void rotate(D d, hn::Vec<D> bit, size_t step, size_t size, uint64_t* row, uint64_t* spare) {
-  const size_t lanes = hn::Lanes(d);
-  const auto chosen = [&](hn::Vec<D> stays, hn::Vec<D> comes) {
-    return hn::Xor(stays, hn::And(bit, hn::Xor(stays, comes)));
+// rotate moves the row of every element up by `step` places where the element's bit is set; spare takes step places.
+template <size_t kWords>
+void rotate(const uint64_t* bits, size_t step, size_t size, uint64_t* row, uint64_t* spare) {
+  const RunTag<kWords> d;
+  const auto bit = hn::LoadU(d, bits);
+  const auto move = [&](uint64_t* to, const uint64_t* from) {
+    const auto stays = hn::Load(d, to);
+    hn::Store(hn::Xor(stays, hn::And(bit, hn::Xor(stays, hn::Load(d, from)))), d, to);
   };
-  std::copy_n(row + (size - step) * lanes, step * lanes, spare);
-  for (size_t i = size; i-- > step;) {
-    uint64_t* at = row + i * lanes;
-    hn::Store(chosen(hn::Load(d, at), hn::Load(d, at - step * lanes)), d, at);
-  }
-  for (size_t i = 0; i < step; ++i) {
-    uint64_t* at = row + i * lanes;
-    hn::Store(chosen(hn::Load(d, at), hn::Load(d, spare + i * lanes)), d, at);
-  }
+  std::copy_n(row + (size - step) * kWords, step * kWords, spare);
+  for (size_t i = size; i-- > step;) move(row + i * kWords, row + (i - step) * kWords);
+  for (size_t i = 0; i < step; ++i) move(row + i * kWords, spare + i * kWords);
 }
 
-template <class D>
-void look_up_run(D d, const LookUpArguments& a, int64_t word, uint64_t* row) {
-  const size_t lanes = hn::Lanes(d), size = size_t{1} << a.bits->n();
-  load_reversed(d, a, word, row);
+template <size_t kWords>
+void look_up_run(const LookUpArguments& a, int64_t word) {
+  const RunTag<kWords> d;
+  const size_t size = size_t{1} << a.bits->n();
+  uint64_t* row = a.scratch;
+  load_reversed<kWords>(a, word, row);
   for (int bit = 0; bit < a.bits->n(); ++bit)
-    rotate(d, hn::LoadU(d, a.x + bit * a.stride + word), size_t{1} << bit, size, row, row + size * lanes);
-  const auto ones = hn::Set(d, a.is_first ? ~uint64_t{0} : 0);
+    rotate<kWords>(a.x + bit * a.stride + word, size_t{1} << bit, size, row, row + size * kWords);
   uint64_t* out = a.out + word;
   for (const TableBits::Function& function : a.bits->functions()) {
-    auto sum = function.lists_zeros ? ones : hn::Zero(d);
-    for (const uint16_t index : function.indices) sum = hn::Xor(sum, hn::Load(d, row + index * lanes));
+    auto sum = hn::Set(d, function.lists_zeros && a.is_first ? ~uint64_t{0} : 0);
+    for (const uint16_t index : function.indices) sum = hn::Xor(sum, hn::Load(d, row + index * kWords));
     hn::StoreU(sum, d, out);
     out += a.stride;
   }
 }
 
-// for_runs calls f with whole vectors while they fit, then with single words.
-template <class F>
-void for_runs(int64_t words, const F& f) {
-  const hn::ScalableTag<uint64_t> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t word = 0;
-  for (; word + lanes <= words; word += lanes) f(d, word);
-  for (; word < words; ++word) f(hn::CappedTag<uint64_t, 1>(), word);
-}
-
 void deal(const DealArguments& a) {
-  for_runs(a.stride, [&](auto d, int64_t word) { deal_run(d, a, word, a.scratch); });
+  for_runs<kLineWords>(a.stride, [&](int64_t word, auto words) { deal_run<words()>(a, word); });
 }
 
 void look_up(const LookUpArguments& a) {
-  for_runs(a.stride, [&](auto d, int64_t word) { look_up_run(d, a, word, a.scratch); });
+  for_runs<kVectorWords>(a.stride, [&](int64_t word, auto words) { look_up_run<words()>(a, word); });
 }
 
 }  // namespace
@@ -146,10 +158,8 @@ HWY_EXPORT(look_up);
 namespace {
 
 Buffer scratch_of(int n) {
-  constexpr size_t kLargestVector = 64;
-  static_assert(HWY_MAX_BYTES <= kLargestVector);
   const MeterScope uncounted(nullptr);
-  return Buffer::stored(((size_t{1} << n) + (size_t{1} << n) / 2) * kLargestVector);
+  return Buffer::stored(((size_t{1} << n) + (size_t{1} << n) / 2) * kLineWords * sizeof(uint64_t));
 }
 
 }  // namespace

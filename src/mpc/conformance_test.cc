@@ -489,7 +489,10 @@ TEST_P(Conformance, LocalStepsAndReusedSlots) {
   const SlotId t = b.add(TransposeStep{y, {1, 0, 2}});
   const SlotId p = b.add(PadStep{t, {0, 0, 1}, {0, 0, 0}});
   const SlotId s = b.add(SliceStep{p, {3, 0, 0}, {-1, 1, 1}, {4, 3, 6}});
-  const SlotId joined = b.add(ConcatStep{{s, s}, {0, 0}, 2});
+  const SlotId again = b.add(GatherStep{s, 2, {0, 1, 2, 3, 4, 5}});
+  const SlotId twice = b.add(GatherStep{again, 1, {2, 0, 1}});
+  const SlotId back = b.add(GatherStep{twice, 1, {1, 2, 0}});
+  const SlotId joined = b.add(ConcatStep{{back, back}, {0, 0}, 2});
   b.output(b.add(ReluStep{joined, Bits(0), Bits(24)}));
   // Odd and even slots in turn: from the third step on nothing older is read.
   for (size_t i = 3; i < b.program.steps.size(); ++i) {

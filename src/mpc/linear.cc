@@ -166,6 +166,12 @@ Shared slice(const Shared& x, const std::vector<int64_t>& starts, const std::vec
   return moved(x, result, [&](const RingTensor& plane) { return slice(plane, starts, steps, result); });
 }
 
+Shared gather(const Shared& x, int axis, const std::vector<int64_t>& indices) {
+  Shape shape = x.shape();
+  shape[axis] = static_cast<int64_t>(indices.size());
+  return moved(x, std::move(shape), [&](const RingTensor& plane) { return gather(plane, axis, indices); });
+}
+
 Shared concat(const std::vector<const Shared*>& parts, const std::vector<Bits>& shifts, int axis) {
   CHECK(!parts.empty() && parts.size() == shifts.size(), "{} parts, {} shifts", parts.size(), shifts.size());
   const Shared& first = *parts[0];

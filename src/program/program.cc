@@ -53,6 +53,7 @@ struct Names {
   const char* operator()(const TransposeStep&) const { return "transpose"; }
   const char* operator()(const PadStep&) const { return "pad"; }
   const char* operator()(const SliceStep&) const { return "slice"; }
+  const char* operator()(const GatherStep&) const { return "gather"; }
   const char* operator()(const ConcatStep&) const { return "concat"; }
   const char* operator()(const OutputStep&) const { return "output"; }
 };

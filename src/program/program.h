@@ -207,6 +207,13 @@ struct SliceStep {
   Shape shape;  // of the result
   bool operator==(const SliceStep&) const = default;
 };
+// GatherStep: the elements at `indices` along an axis, in that order; an index may come more than once.
+struct GatherStep {
+  SlotId x{};
+  int64_t axis = 0;
+  std::vector<int64_t> indices;
+  bool operator==(const GatherStep&) const = default;
+};
 // ConcatStep: operands of equal divisor; operand i is shifted left by shifts[i] to the result's scale.
 struct ConcatStep {
   std::vector<SlotId> parts;
@@ -214,8 +221,10 @@ struct ConcatStep {
   int64_t axis = 0;
   bool operator==(const ConcatStep&) const = default;
 };
-// What the recipient does with what is revealed: nothing, or softmax of the values (in the clear, on its own).
-enum class PostProcess : uint8_t { kNone, kSoftmax };
+// What the recipient does with what is revealed, in the clear and on its own: nothing, or along the last axis a
+// softmax, or the `top` largest values or their indices (ties: the lower index first). The recipient thus sees all
+// values.
+enum class PostProcess : uint8_t { kNone, kSoftmax, kTopValues, kTopIndices };
 // OutputPolicy: values to the recipient, or both halves to files of their owners.
 enum class OutputPolicy : uint8_t { kReveal, kShares };
 struct OutputStep {
@@ -224,13 +233,14 @@ struct OutputStep {
   std::string name;
   OutputPolicy policy = OutputPolicy::kReveal;
   PostProcess post = PostProcess::kNone;
+  int64_t top = 0;  // for kTopValues and kTopIndices: how many; otherwise 0
   bool operator==(const OutputStep&) const = default;
 };
 
 using StepBody =
     std::variant<InputStep, LinearStep, ReluStep, ClipStep, LeakyReluStep, MaxPoolStep, RescaleStep, ArgMaxStep,
                  ProductStep, LookUpStep, NonNegativeStep, AddStep, AddConstantStep, ScaleStep, SumPoolStep,
-                 SumAxesStep, ReshapeStep, TransposeStep, PadStep, SliceStep, ConcatStep, OutputStep>;
+                 SumAxesStep, ReshapeStep, TransposeStep, PadStep, SliceStep, GatherStep, ConcatStep, OutputStep>;
 
 struct Step {
   SlotId result{};  // for OutputStep: equal to x

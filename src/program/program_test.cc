@@ -177,7 +177,18 @@ TEST(InferType, RejectsOperandsThatDoNotFit) {
   EXPECT_THAT(infer_error(b, SliceStep{x, {0, 0, 0, 0}, {1, 1, 1, 2}, {1, 1, 1, 2}}), HasSubstr("last element"));
   EXPECT_THAT(infer_error(b, SliceStep{x, {0, 4, 0, 0}, {1, 1, 1, 1}, {1, 1, 1, 1}}), HasSubstr("a start is 4"));
   EXPECT_THAT(infer_error(b, SliceStep{x, {0, 0, 0, 0}, {1, 0, 1, 1}, {1, 1, 1, 1}}), HasSubstr("a step is 0"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 4, {0}}), HasSubstr("the axis is 4"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 1, {0, 4}}), HasSubstr("an index is 4"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 1, {-1}}), HasSubstr("an index is -1"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 1, {}}), HasSubstr("the number of indices is 0"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 1, std::vector<int64_t>(4097)}), HasSubstr("indices is 4097"));
   EXPECT_THAT(infer_error(b, AddConstantStep{x, w}), HasSubstr("does not fit"));
+  OutputStep top{logits, PartyId::kDealer, "top", OutputPolicy::kReveal, PostProcess::kTopValues, 9};
+  EXPECT_THAT(infer_error(b, top), HasSubstr("top is 9"));
+  top.top = 8;
+  EXPECT_EQ(infer_error(b, top), "");
+  top.post = PostProcess::kSoftmax;
+  EXPECT_THAT(infer_error(b, top), HasSubstr("top is 8"));
   EXPECT_THAT(infer_error(b, ScaleStep{x, 1LL << 40}), HasSubstr("the factor"));
   EXPECT_THAT(infer_error(b, ReluStep{SlotId{99}}), HasSubstr("does not exist"));
 }

@@ -334,6 +334,16 @@ struct Rules {
     }
     return moved(s.x, s.shape);
   }
+  SlotType operator()(const GatherStep& s) const {
+    Shape shape = at(s.x).shape;
+    check_extent(s.axis, 0, shape.rank() - 1, "the axis");
+    const int axis = static_cast<int>(s.axis);
+    check_extent(static_cast<int64_t>(s.indices.size()), 1, kMaxIndices, "the number of indices");
+    for (int64_t index : s.indices) check_extent(index, 0, shape[axis] - 1, "an index");
+    shape[axis] = static_cast<int64_t>(s.indices.size());
+    check_shape(shape);
+    return moved(s.x, std::move(shape));
+  }
   SlotType operator()(const ConcatStep& s) const {
     require(!s.parts.empty() && s.parts.size() == s.shifts.size(), "{} parts and {} shifts", s.parts.size(),
             s.shifts.size());
@@ -366,6 +376,10 @@ struct Rules {
   }
   SlotType operator()(const OutputStep& s) const {
     require(!s.name.empty(), "an output needs a name");
+    const Shape& shape = at(s.x).shape;
+    const bool keeps_top = s.post == PostProcess::kTopValues || s.post == PostProcess::kTopIndices;
+    require(!keeps_top || shape.rank() > 0, "the largest values of a single number");
+    check_extent(s.top, keeps_top ? 1 : 0, keeps_top ? shape[shape.rank() - 1] : 0, "top");
     return at(s.x);
   }
 };

@@ -19,6 +19,7 @@ struct RuleViolation {
 inline constexpr int kMaxRank = 16;
 inline constexpr int64_t kMaxElements = int64_t{1} << 31;
 inline constexpr int64_t kMaxWindow = int64_t{1} << 20;  // extents of kernels, strides, dilations, pads
+inline constexpr int64_t kMaxIndices = 4096;             // of a gather
 inline constexpr int kMaxScale = 160;                    // magnitude of a scale
 // Tables: the bits that index one, the width of its entries, and the width of all tables of a step together.
 inline constexpr int kMaxIndexBits = 12;

@@ -109,12 +109,16 @@ struct Fields {
       io.key("starts", s.starts);
       io.key("steps", s.steps);
       io.key("shape", s.shape);
+    } else if constexpr (std::is_same_v<Body, GatherStep>) {
+      io.key("axis", s.axis);
+      io.key("indices", s.indices);
     } else {
       static_assert(std::is_same_v<Body, OutputStep>);
       io.key("recipient", s.recipient);
       io.key("name", s.name);
       io.key("policy", s.policy);
       io.key("post", s.post);
+      io.key_unless("top", s.top, 0);
     }
   }
 };

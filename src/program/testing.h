@@ -141,6 +141,7 @@ inline Program random_program(uint32_t seed) {
   b.add(ScaleStep{s, -pick(1, 1000), Bits(2)}, bound(), name());
   const SlotId p = b.add(PadStep{s, {0, 1, 2, 0}, {0, 0, 1, dim()}}, bound(), name());
   b.add(SliceStep{p, {0, b.type(p).shape[1] - 1, 0, 0}, {1, -1, 2, 1}, {1, b.type(p).shape[1], 1, 1}}, bound(), name());
+  b.add(GatherStep{p, 1, {pick(0, b.type(p).shape[1] - 1), 0, pick(0, b.type(p).shape[1] - 1)}}, bound(), name());
   const SlotId t = b.add(TransposeStep{s, {3, 0, 2, 1}}, bound(), name());
   const SlotId rows = b.add(ReshapeStep{t, {shape[3], b.type(t).shape.elements() / shape[3]}}, bound(), name());
   const MatmulGeometry m{b.type(rows).shape[0], b.type(rows).shape[1], dim()};
@@ -170,6 +171,7 @@ inline Program random_program(uint32_t seed) {
   b.add(ProductStep{flipped, sign, BatchMatmul{1, m.inner, m.rows, m.inner}}, bound(), name());
   b.add(OutputStep{label, owner(), name(), OutputPolicy::kShares, PostProcess::kNone}, 0, name());
   b.add(OutputStep{logits, owner(), name(), OutputPolicy::kReveal, PostProcess::kSoftmax}, 0, name());
+  b.add(OutputStep{logits, owner(), name(), OutputPolicy::kReveal, PostProcess::kTopIndices, 1}, 0, name());
   return std::move(b.program);
 }
 

@@ -4,6 +4,8 @@
 
 #include "kernels/bit_planes.h"
 #include "kernels/elementwise.h"
+#include "kernels/elementwise_loops.h"
+#include "kernels/select_loops.h"
 #include "kernels/table_planes.h"
 #include "mpc/porthos/comparison.h"
 
@@ -74,13 +76,10 @@ void deal_block(Pass& pass, const Layout& layout, const Block& block, const Ring
 void add_bit(const OutputBit& bit, bool evaluator, const RingTensor& opened, RingTensor number, RingTensor& sums) {
   dispatch(sums.ring(), [&](auto zero) {
     using Word = decltype(zero);
-    const size_t n = static_cast<size_t>(number.elements());
-    const Word* mask = opened.as<Word>().data();
-    const Word* a = number.as<Word>().data();
-    Word* sum = sums.as<Word>().data() + static_cast<size_t>(bit.table) * n;
+    const int64_t n = number.elements();
     const Word weight = static_cast<Word>((bit.is_sign ? Word{0} - Word{1} : Word{1}) << bit.shift);
-    const Word constant = evaluator ? 2 : 1;
-    for (size_t i = 0; i < n; ++i) sum[i] += weight * static_cast<Word>((a[i] ^ mask[i]) - constant * mask[i]);
+    select_loops<Word>().close_bit(evaluator, opened.as<Word>().data(), number.as<Word>().data(), weight,
+                                   sums.as<Word>().data() + bit.table * n, n);
   });
 }
 
@@ -137,9 +136,8 @@ BitPlanes ask_block(Pass& pass, const Layout& layout, const TableBits& bits, con
   if (!pass.is_dry()) {
     dispatch(layout.ring, [&](auto zero) {
       using Word = decltype(zero);
-      const std::span<const Word> own = part_of<Word>(share, block);
       const std::span<Word> out = x.as<Word>();
-      for (size_t i = 0; i < out.size(); ++i) out[i] += own[i] + (Word{1} << (n - 1));
+      loops<Word>().add_with(out.data(), part_of<Word>(share, block).data(), Word{1} << (n - 1), block.count);
       to_planes<Word>(out, 0, n, message);
     });
   }

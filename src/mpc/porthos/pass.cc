@@ -2,15 +2,28 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <iterator>
 
 #include "kernels/bit_planes.h"
+#include "kernels/elementwise_loops.h"
 #ifdef TREVILLE_MASK_FAULTS
 #include "mpc/porthos/mask_faults.h"
 #endif
 
 namespace treville::porthos {
+namespace {
+
+// run_of is the words of planes [at, at + count).
+std::span<uint64_t> run_of(BitPlanes& planes, int at, int count) {
+  const auto words = static_cast<size_t>(planes.words());
+  return planes.storage().as<uint64_t>().subspan(static_cast<size_t>(at) * words, static_cast<size_t>(count) * words);
+}
+std::span<const uint64_t> run_of(const BitPlanes& planes, int at, int count) {
+  const auto words = static_cast<size_t>(planes.words());
+  return planes.storage().as<uint64_t>().subspan(static_cast<size_t>(at) * words, static_cast<size_t>(count) * words);
+}
+
+}  // namespace
 
 std::vector<Block> blocks_of(int64_t elements) {
   CHECK(elements <= kBlockElements << 16, "a tensor of {} elements has too many blocks", elements);
@@ -102,10 +115,7 @@ BitPlanes Pass::planes(Purpose purpose, int round, const Block& block, int count
 
 void Pass::fill_planes(Purpose purpose, int round, const Block& block, BitPlanes& out, int at, int count) {
   if (is_dry() || count == 0) return;
-  const auto words = static_cast<size_t>(out.words());
-  std::span<uint64_t> planes =
-      out.storage().as<uint64_t>().subspan(static_cast<size_t>(at) * words, static_cast<size_t>(count) * words);
-  fill(purpose, round, block.index, std::as_writable_bytes(planes));
+  fill(purpose, round, block.index, std::as_writable_bytes(run_of(out, at, count)));
 }
 
 void Pass::fill_block(Purpose purpose, int round, const Block& block, RingTensor& out) {
@@ -205,23 +215,20 @@ void add_block(RingTensor& y, const Block& block, const RingTensor& x) {
   if (y.is_dry()) return;
   dispatch(y.ring(), [&](auto zero) {
     using Word = decltype(zero);
-    const std::span<Word> out = part_of<Word>(y, block);
-    const std::span<const Word> in = x.as<Word>();
-    for (size_t i = 0; i < out.size(); ++i) out[i] += in[i];
+    loops<Word>().add(part_of<Word>(y, block).data(), x.as<Word>().data(), block.count);
   });
 }
 
 void xor_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count) {
-  const auto words = static_cast<size_t>(y.words());
-  const auto size = static_cast<size_t>(count) * words;
-  xor_words(y.storage().as<uint64_t>().subspan(static_cast<size_t>(y_at) * words, size),
-            x.storage().as<uint64_t>().subspan(static_cast<size_t>(x_at) * words, size));
+  xor_words(run_of(y, y_at, count), run_of(x, x_at, count));
+}
+
+void xor_planes_of(BitPlanes& y, int y_at, const BitPlanes& a, int a_at, const BitPlanes& b, int b_at, int count) {
+  xor_words_of(run_of(y, y_at, count), run_of(a, a_at, count), run_of(b, b_at, count));
 }
 
 void copy_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count) {
-  const auto words = static_cast<size_t>(y.words()) * 8;
-  std::memcpy(y.storage().data() + static_cast<size_t>(y_at) * words,
-              x.storage().data() + static_cast<size_t>(x_at) * words, static_cast<size_t>(count) * words);
+  std::ranges::copy(run_of(x, x_at, count), run_of(y, y_at, count).begin());
 }
 
 }  // namespace treville::porthos

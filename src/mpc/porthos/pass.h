@@ -113,6 +113,8 @@ void set_block(RingTensor& y, const Block& block, const RingTensor& x);
 void add_block(RingTensor& y, const Block& block, const RingTensor& x);
 // xor_planes: y ^= x over planes [y_at, y_at + count) and [x_at, x_at + count).
 void xor_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count);
+// xor_planes_of: y = a ^ b, likewise.
+void xor_planes_of(BitPlanes& y, int y_at, const BitPlanes& a, int a_at, const BitPlanes& b, int b_at, int count);
 // copy_planes: the same with =.
 void copy_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count);
 
