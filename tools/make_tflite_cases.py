@@ -16,6 +16,7 @@ import tensorflow as tf  # noqa: E402
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "test" / "tflite"
 CASES = {}
+LAYERS = []  # variables must outlive the conversion
 random = np.random.default_rng(11)
 
 
@@ -32,8 +33,15 @@ def weights(*shape, scale=None):
     return tf.constant(random.normal(size=shape, scale=scale or fan ** -0.5).astype(np.float32))
 
 
+def keras_layer(layer, x):
+    layer.build(x.shape)
+    layer.set_weights([random.normal(size=w.shape, scale=0.5).astype(np.float32) for w in layer.get_weights()])
+    LAYERS.append(layer)
+    return layer(x)
+
+
 def samples(shapes, low, high, count):
-    return [[random.uniform(low, high, size=s).astype(np.float32) for s in shapes] for _ in range(count)]
+    return [[random.uniform(low, high, size=[d or 2 for d in s]).astype(np.float32) for s in shapes] for _ in range(count)]
 
 
 def convert(make, shapes, low, high, options):
@@ -66,8 +74,11 @@ def convert(make, shapes, low, high, options):
 def run(model, inputs):
     interpreter = tf.lite.Interpreter(model_content=model,
                                       experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF)
-    interpreter.allocate_tensors()
     given = []
+    for detail, x in zip(interpreter.get_input_details(), inputs):
+        if -1 in detail["shape_signature"]:
+            interpreter.resize_tensor_input(detail["index"], x.shape)
+    interpreter.allocate_tensors()
     for detail, x in zip(interpreter.get_input_details(), inputs):
         scale, zero = detail["quantization"]
         if scale:
@@ -180,6 +191,98 @@ def signature(left, right):
     return {"total": left + right, "gap": left - right}
 
 
+@case((2, 12), low=-3, high=3)
+def activations(x):
+    slope = tf.constant(random.uniform(0.1, 0.5, size=(12,)).astype(np.float32))
+    prelu = tf.nn.relu(x) + slope * -tf.nn.relu(-x)
+    return (tf.nn.elu(x), x * tf.nn.relu6(x + 3.0) / 6.0, tf.nn.gelu(x), tf.nn.gelu(x, approximate=True),
+            tf.sigmoid(x), tf.tanh(x), prelu, tf.minimum(tf.maximum(x, -1.0), 1.0))
+
+
+@case((2, 6), low=0.5, high=3)
+def functions(x):
+    return (tf.exp(x), tf.math.log(x), tf.sqrt(x), tf.math.rsqrt(x), tf.square(x), tf.abs(x - 1.5),
+            tf.pow(x, 3.0), tf.math.squared_difference(x, 1.25))
+
+
+@case((2, 6), low=-4, high=4)
+def roundings(x):
+    return tf.floor(x), tf.round(x), tf.math.ceil(x), tf.sign(x)
+
+
+@case((2, 6), (2, 6))
+def comparisons(x, y):
+    chosen = tf.where(x > y, x, 2.0 * y)
+    rows = tf.where(x < 0.1, x, tf.zeros_like(x))
+    return tf.maximum(x, y), tf.minimum(x, 0.3), chosen, rows, tf.cast(x >= y, tf.float32)
+
+
+@case((2, 4, 3), low=-2, high=2)
+def extrema(x):
+    return (tf.reduce_max(x, 1), tf.reduce_min(x, 2, keepdims=True), tf.cast(tf.argmax(x, 2), tf.int32),
+            tf.argmin(x, 2, tf.int32))
+
+
+@case((2, 7))
+def largest(x):
+    values, indices = tf.math.top_k(x, 3)
+    return values, indices
+
+
+@case((1, 5, 6, 4, 2))
+def volumes(x):
+    return tf.nn.relu(tf.nn.conv3d(x, weights(3, 2, 2, 2, 3), [1, 1, 2, 1, 1], "SAME") + weights(3, scale=0.3))
+
+
+@case((1, 4, 5, 3))
+def transposed_convolutions(x):
+    same = tf.nn.conv2d_transpose(x, weights(3, 3, 2, 3), [1, 8, 10, 2], 2, "SAME") + weights(2, scale=0.3)
+    valid = tf.nn.conv2d_transpose(x, weights(2, 3, 4, 3), [1, 9, 7, 4], [2, 1], "VALID")
+    return same, valid
+
+
+@case((1, 4, 6, 4))
+def images(x):
+    raw = tf.raw_ops
+    sizes = [8, 9]
+    return (raw.ResizeBilinear(images=x, size=sizes, half_pixel_centers=True),
+            raw.ResizeBilinear(images=x, size=sizes, align_corners=True),
+            raw.ResizeBilinear(images=x, size=sizes),
+            raw.ResizeNearestNeighbor(images=x, size=sizes, half_pixel_centers=True),
+            raw.ResizeNearestNeighbor(images=x, size=sizes, align_corners=True),
+            raw.ResizeNearestNeighbor(images=x, size=[3, 5]),
+            tf.nn.space_to_depth(x, 2), tf.nn.depth_to_space(x, 2),
+            tf.pad(x, [[0, 0], [2, 1], [1, 2], [0, 0]], "REFLECT"),
+            tf.pad(x, [[0, 0], [2, 1], [1, 2], [0, 0]], "SYMMETRIC"))
+
+
+@case((1, 3, 4, 6), low=-2, high=2)
+def normalisations(x):
+    return tf.nn.local_response_normalization(x, 2, 1.5, 0.3, 0.75), tf.math.l2_normalize(x, 3)
+
+
+@case((2, 3, 4))
+def moves(x):
+    return (tf.gather(x, [2, 0, 0, 1], axis=1), tf.tile(x, [1, 2, 3]), tf.broadcast_to(x[:, :1], [2, 5, 4]),
+            tf.reverse(x, [1]), tf.reverse(x, [2]))
+
+
+@case((None, 4, 3))
+def open_batch(x):
+    rows = tf.shape(x)[0]
+    return tf.reshape(x, [rows, 6, 2]), x + tf.fill([rows, 1, 1], 0.5), tf.concat([x, tf.zeros_like(x)], 1)
+
+
+@case((2, 5, 3))
+def recurrent_lstm(x):
+    return keras_layer(tf.keras.layers.LSTM(4, return_sequences=True), x)
+
+
+@case((2, 5, 3))
+def recurrent_rnn(x):
+    return keras_layer(tf.keras.layers.SimpleRNN(4, unroll=True), x)
+
+
 def small_network(x):
     y = tf.nn.relu(tf.nn.conv2d(x, weights(3, 3, 3, 8), 1, "SAME") + weights(8, scale=0.2))
     y = tf.nn.relu6(tf.nn.depthwise_conv2d(y, weights(3, 3, 8, 1), [1, 2, 2, 1], "SAME") + weights(8, scale=0.2))
@@ -207,6 +310,14 @@ def network_int16(x):
 @case((1, 8, 8, 3), quantise="float_ends")
 def network_float_ends(x):
     return small_network(x)
+
+
+@case((1, 6, 6, 2), quantise="int8", low=-2, high=2)
+def smooth_int8(x):
+    y = tf.nn.conv2d(x, weights(3, 3, 2, 4), 1, "SAME")
+    y = y * tf.sigmoid(y)
+    y = tf.reduce_mean(tf.tanh(y), [1, 2])
+    return tf.nn.softmax(y @ weights(4, 3))
 
 
 @case((1, 8, 8, 3), quantise="float16")
