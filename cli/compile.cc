@@ -55,7 +55,7 @@ int run_compile(const Options& options) {
   fmt::print("  weights  {}   private: for the model owner alone\n", weights_file.string());
   fmt::print("  digest   {}\n", program_digest);
   fmt::print("  numbers  ring Z_2^{}, {}\n", static_cast<int>(program.ring), program.scheme);
-  if (model.calibration_samples == 0) {
+  if (program.scheme == "uncalibrated") {
     fmt::print(
         "\n  The ranges were not calibrated: 64-bit numbers with wide margins, at about twice the traffic.\n"
         "  Give --calibrate with a few samples that look like the inputs to come.\n");

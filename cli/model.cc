@@ -91,10 +91,13 @@ FloatTensor read_one(const fs::path& path, const Shape& shape, const Preprocess&
 }  // namespace
 
 void ModelOptions::add_to(CLI::App& app) {
-  app.add_option("MODEL", model, "A TensorFlow frozen graph (.pb) or an ONNX file (.onnx)")->required();
+  app.add_option("MODEL", model,
+                 "A TensorFlow frozen graph (.pb), an ONNX file (.onnx) or a TensorFlow Lite file (.tflite)")
+      ->required();
   app.add_option("--calibrate", calibrate,
                  "Samples that show the range of every value: a .npy file (batch first), an image, or a folder. "
-                 "Chooses the 32-bit ring; without it the program is marked uncalibrated and takes 64 bits");
+                 "Chooses the 32-bit ring; without it the program is marked uncalibrated and takes 64 bits, unless the "
+                 "model is a quantised one, which brings its ranges");
   app.add_option("--preprocess", preprocess,
                  "For images: resize=N|WxH,crop=center,order=rgb|bgr,mean=A:B:C,std=A:B:C,scale=S,invert=1");
   app.add_option("--batch", batch, "The value of a dynamic batch dimension (default 1)")->check(CLI::Range(1, 4096));
@@ -146,7 +149,6 @@ CompiledModel compile_model(const ModelOptions& options) {
   if (options.margin) compile_options.margin_bits = *options.margin;
   if (!options.calibrate.empty()) {
     compile_options.calibration = read_samples(options.calibrate, result.input_shape, preprocess);
-    for (const FloatTensor& sample : compile_options.calibration) result.calibration_samples += sample.shape[0];
   }
   std::set<std::string> passes;
   compile_options.dump_after = [&](std::string_view pass, const std::string& text) {
@@ -268,6 +270,7 @@ bool looks_like_probabilities(std::span<const float> values) {
 std::string describe_format(const std::string& format) {
   if (format == "onnx") return "ONNX";
   if (format == "tensorflow-graphdef") return "TensorFlow frozen graph";
+  if (format == "tflite") return "TensorFlow Lite";
   if (format == "keras-h5") return "Keras HDF5";
   if (format == "keras") return "Keras archive";
   if (format == "tfjs-layers") return "TensorFlow.js layers model";

@@ -34,8 +34,7 @@ struct CompiledModel {
   Compiled compiled;
   Shape input_shape;  // of the one input, as the model's file has it
   std::string input_name;
-  std::string format;  // "TensorFlow frozen graph" or "ONNX"
-  int64_t calibration_samples = 0;
+  std::string format;  // "TensorFlow frozen graph", "ONNX" or "TensorFlow Lite"
   double seconds = 0;  // import and compilation
 };
 

@@ -319,7 +319,7 @@ void print_result(const RunReport& report, const std::vector<std::string>& label
                                : fmt::format("plaintext agrees on {} of {}", agreeing, report.samples.size()),
                report.largest_error());
   }
-  if (report.model.calibration_samples == 0) {
+  if (report.model.compiled.program.scheme == "uncalibrated") {
     fmt::print("\n  The ranges were not calibrated: --calibrate with a few typical samples halves time and traffic.\n");
   }
   if (!next_steps.empty()) fmt::print("\nNext:\n");

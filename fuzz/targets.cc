@@ -19,6 +19,7 @@
 #include "import/keras_model.h"
 #include "import/onnx.h"
 #include "import/tensorflow.h"
+#include "import/tflite.h"
 #include "net/frame.h"
 #include "party/federation.h"
 #include "party/hello.h"
@@ -85,6 +86,12 @@ bool accepts_onnx(Bytes bytes) {
 bool accepts_graphdef(Bytes bytes) {
   return is_accepted(
       [&] { check_model(import::import_tensorflow(parse_message<tf_format::GraphDef>(bytes), "fuzz.pb", {})); });
+}
+
+// accepts_tflite copies the bytes: a FlatBuffer is read where it stands, aligned as `new` aligns.
+bool accepts_tflite(Bytes bytes) {
+  const std::vector<uint8_t> file(bytes.begin(), bytes.end());
+  return is_accepted([&] { check_model(import::import_tflite(file, "fuzz.tflite", {})); });
 }
 
 // accepts_keras_config takes the bytes as a model's configuration. Layers named as here have weights.
@@ -226,6 +233,7 @@ constexpr auto kTargets = std::to_array<FuzzTarget>({
     {"onnx", accepts_onnx},
     {"preprocess", accepts_preprocess},
     {"program", accepts_program},
+    {"tflite", accepts_tflite},
     {"weights", accepts_weights},
 });
 

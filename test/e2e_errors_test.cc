@@ -152,7 +152,7 @@ std::vector<Case> cases() {
       {"OperationUnsupported", {"compile", "$X/unsupported.pb", "-o", "out"}, "2 nodes are not supported"},
       {"OperationUnsupportedAtRun", {"run", "$X/unsupported.pb", "--input", "$X/good.npy"}, "digits/poo"},
       {"KerasH5", {"inspect", "$X/model.h5"}, "HDF5"},
-      {"TensorFlowLite", {"inspect", "$X/model.tflite"}, "tf2onnx"},
+      {"TensorFlowLiteDamaged", {"inspect", "$X/model.tflite"}, "not a TensorFlow Lite model"},
       {"CompileIntoAFile", {"compile", "$M", "-o", "$X/good.npy"}, "cannot make the folder"},
 
       {"ProgramMissing", {"plan", "nope"}, "nope"},

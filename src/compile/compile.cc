@@ -37,8 +37,11 @@ int64_t count_images(const Graph& graph, const std::vector<FloatTensor>& samples
 }
 
 std::string scheme_of(const Graph& graph, const CompileOptions& options) {
-  if (options.ranges == Ranges::kGuaranteed) return "guaranteed";
-  if (!is_calibrated(options)) return "uncalibrated";
+  const RangeSource source = range_source(graph, options);
+  if (source == RangeSource::kGuaranteed) return "guaranteed";
+  if (source == RangeSource::kSynthetic) return "uncalibrated";
+  if (source == RangeSource::kModel)
+    return fmt::format("ranges of the quantised model, margin {} bits", options.margin_bits);
   const int64_t images = count_images(graph, options.calibration);
   return fmt::format("calibrated on {} sample{}, margin {} bits", images, images == 1 ? "" : "s", options.margin_bits);
 }
@@ -93,7 +96,7 @@ Compiled compile(Graph graph, const CompileOptions& options) {
   graph_pass("softmax_last", softmax_last);
 
   const std::vector<ValueRange> ranges = measure_ranges(graph, options);
-  const Ring ring = options.ring.value_or(is_calibrated(options) ? Ring::k32 : Ring::k64);
+  const Ring ring = options.ring.value_or(is_calibrated(range_source(graph, options)) ? Ring::k32 : Ring::k64);
   FixedPointPlan plan = plan_fixed_point(graph, ranges, ring, options.k.value_or(Bits(ring == Ring::k32 ? 20 : 40)));
   if (options.dump_after) options.dump_after("plan_fixed_point", print_plan(graph, plan));
 

@@ -20,7 +20,8 @@
 namespace treville {
 
 struct CompileOptions {
-  // Where ranges come from. kCalibrated without samples falls back to kSynthetic.
+  // Where ranges come from. kCalibrated without samples takes the ranges that a quantised model declares, and without
+  // those falls back to kSynthetic.
   Ranges ranges = Ranges::kCalibrated;
   // Samples of the model's single input: its shape, with any leading dimension or none. They are cut into images and
   // regrouped to the model's batch.

@@ -127,6 +127,7 @@ bool fold_backward(Graph& graph, Node& node, const Affine& affine, const Uses& u
   linear.inputs[1] = graph.add_constant(linear.name + "_weight", std::move(scaled));
   if (linear.op == "MatMul") {
     become_sum(graph, node, affine.x, affine.offset);
+    graph.value(affine.x).declared_range.reset();
     return true;
   }
   std::vector<double> bias = affine.offset;
@@ -138,6 +139,7 @@ bool fold_backward(Graph& graph, Node& node, const Affine& affine, const Uses& u
   linear.inputs.push_back(graph.add_constant(linear.name + "_bias", vector_of(bias)));
   graph.replace_uses(node.outputs[0], affine.x);
   graph.value(affine.x).name = graph.value(node.outputs[0]).name;
+  graph.value(affine.x).declared_range = graph.value(node.outputs[0]).declared_range;
   return true;
 }
 
@@ -205,6 +207,7 @@ bool fold_forward(Graph& graph, Node& linear, const Uses& uses) {
     std::vector<double> offset = affine->offset;
     for (size_t c = 0; c < offset.size(); ++c) offset[c] /= affine->factor[c];
     become_sum(graph, before, affine->x, offset);
+    graph.value(before.outputs[0]).declared_range.reset();
     return true;
   }
   linear.inputs[0] = affine->x;

@@ -27,6 +27,7 @@ bool swap_one(Graph& graph) {
     std::swap(activation.attributes, pool.attributes);
     graph.value(activation.outputs[0]).shape = graph.value(pool.outputs[0]).shape;
     graph.value(activation.outputs[0]).name = activation.name;
+    graph.value(activation.outputs[0]).declared_range.reset();
     return true;
   }
   return false;

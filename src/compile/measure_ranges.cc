@@ -146,22 +146,30 @@ Interval widened(const Interval& seen, double margin) {
   return {std::min(ratio.low, seen.low - width), std::max(ratio.high, seen.high + width)};
 }
 
-// prove_bounds walks the graph with interval arithmetic.
-std::vector<Interval> prove_bounds(const Graph& graph, Interval input_range) {
+std::vector<Interval> intervals_of_constants(const Graph& graph) {
   std::vector<Interval> known(graph.value_count());
   for (size_t i = 0; i < known.size(); ++i)
     if (const FloatTensor* constant = float_constant(graph, ValueId(i))) known[i] = interval_of(*constant);
+  return known;
+}
+
+// range_of_node bounds a node's first output by interval arithmetic.
+Interval range_of_node(const Graph& graph, const Node& node, const std::vector<Interval>& known) {
+  const OpDef* op = find_op(node.op);
+  if (op == nullptr || op->range == nullptr)
+    throw UserError("{}: node \"{}\" ({}) has no interval rule, so ranges cannot be guaranteed. Calibrate instead.",
+                    graph.name, node.name, node.op);
+  RangeContext context{graph, node, {}};
+  for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
+  return within_attributes(node, op->range(context));
+}
+
+// prove_bounds walks the graph with interval arithmetic.
+std::vector<Interval> prove_bounds(const Graph& graph, Interval input_range) {
+  std::vector<Interval> known = intervals_of_constants(graph);
   for (ValueId input : graph.inputs) known[index_of(input)] = input_range;
-  for (const Node& node : graph.nodes) {
-    if (!is_float(graph, node.outputs[0])) continue;
-    const OpDef* op = find_op(node.op);
-    if (op == nullptr || op->range == nullptr)
-      throw UserError("{}: node \"{}\" ({}) has no interval rule, so ranges cannot be guaranteed. Calibrate instead.",
-                      graph.name, node.name, node.op);
-    RangeContext context{graph, node, {}};
-    for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
-    known[index_of(node.outputs[0])] = within_attributes(node, op->range(context));
-  }
+  for (const Node& node : graph.nodes)
+    if (is_float(graph, node.outputs[0])) known[index_of(node.outputs[0])] = range_of_node(graph, node, known);
   return known;
 }
 
@@ -197,15 +205,99 @@ void unite_twins(const Graph& graph, std::vector<ValueRange>& ranges) {
   }
 }
 
+// --- Ranges that the model declares ----------------------------------------------------------------------------------
+
+// What is typical of a value, as shares of the largest it may be: activations are mostly small, and the bound of a sum
+// that interval arithmetic gives is far above what sums become.
+constexpr double kTypicalDeclared = 1.0 / 8, kTypicalSum = 1.0 / 32;
+
+// meet_or is what both intervals hold, and the second one where that is nothing.
+Interval meet_or(const Interval& a, const Interval& b) {
+  const Interval both = meet(a, b);
+  return both.low <= both.high ? both : b;
+}
+
+// is_weighted_sum: interval arithmetic over many products of a constant weight leaves room enough of its own.
+bool is_weighted_sum(const Graph& graph, const Node& node) {
+  const bool is_linear = node.op == "Conv" || node.op == "ConvTranspose" || node.op == "MatMul";
+  return is_linear && (graph.constant(node.inputs[0]) != nullptr || graph.constant(node.inputs[1]) != nullptr);
+}
+
+// Declared carries two intervals of each value: `held`, within which a quantised model keeps it, and `allowed`, with
+// the margin. What a model computes between two quantised tensors is bounded by interval arithmetic.
+struct Declared {
+  const Graph& graph;
+  double margin;
+  std::vector<Interval> held = intervals_of_constants(graph);
+  std::vector<Interval> allowed = held;
+  std::vector<ValueRange> ranges = std::vector<ValueRange>(graph.value_count());
+
+  void set(ValueId id, double typical) {
+    const Interval& interval = allowed[index_of(id)];
+    const double bound = interval.magnitude();
+    const Interval ratio = meet_or(stretched(held[index_of(id)], margin), interval);
+    ranges[index_of(id)] = {bound, std::min(typical, bound), ratio, interval};
+  }
+
+  // An input is stretched by one step of 8 bits alone: it cannot be larger than its type.
+  void set_input(ValueId input) {
+    const Interval declared = *graph.value(input).declared_range;
+    const double step = (declared.high - declared.low) / 255;
+    held[index_of(input)] = declared;
+    allowed[index_of(input)] = {declared.low - step, declared.high + step};
+    set(input, declared.magnitude() / 2);
+  }
+
+  void set_output(const Node& node) {
+    const ValueId output = node.outputs[0];
+    const bool is_sum = is_weighted_sum(graph, node);
+    Interval& here = held[index_of(output)];
+    here = range_of_node(graph, node, held);
+    Interval with_margin = is_sum ? here : range_of_node(graph, node, allowed);
+    const auto& declared = graph.value(output).declared_range;
+    if (declared) {
+      here = meet_or(here, *declared);
+      with_margin = meet_or(with_margin, {declared->low * margin, declared->high * margin});
+    }
+    allowed[index_of(output)] = with_margin;
+    double typical = 0;
+    for (ValueId input : node.inputs) typical = std::max(typical, ranges[index_of(input)].rms);
+    if (is_sum) typical = with_margin.magnitude() * kTypicalSum;
+    if (declared) typical = here.magnitude() * kTypicalDeclared;
+    set(output, typical);
+  }
+};
+
+std::vector<ValueRange> read_declared(const Graph& graph, double margin) {
+  Declared declared{graph, margin};
+  for (ValueId input : graph.inputs) declared.set_input(input);
+  for (const Node& node : graph.nodes)
+    if (is_float(graph, node.outputs[0])) declared.set_output(node);
+  unite_twins(graph, declared.ranges);
+  return std::move(declared.ranges);
+}
+
 }  // namespace
 
+RangeSource range_source(const Graph& graph, const CompileOptions& options) {
+  if (options.ranges == Ranges::kGuaranteed) return RangeSource::kGuaranteed;
+  if (options.ranges == Ranges::kSynthetic) return RangeSource::kSynthetic;
+  if (!options.calibration.empty()) return RangeSource::kSamples;
+  const bool is_declared = !graph.inputs.empty() &&
+                           std::all_of(graph.inputs.begin(), graph.inputs.end(),
+                                       [&](ValueId input) { return graph.value(input).declared_range.has_value(); });
+  return is_declared ? RangeSource::kModel : RangeSource::kSynthetic;
+}
+
 std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions& options) {
+  const RangeSource source = range_source(graph, options);
+  if (source == RangeSource::kModel) return read_declared(graph, std::exp2(options.margin_bits));
   const bool has_samples = !options.calibration.empty() && options.ranges != Ranges::kSynthetic;
   const Statistics statistics =
       has_samples ? measure_samples(graph, options.calibration) : measure_synthetic(graph, options.input_range);
   const bool is_proved = options.ranges == Ranges::kGuaranteed;
   const std::vector<Interval> proved = is_proved ? prove_bounds(graph, options.input_range) : prove_anywhere(graph);
-  const double margin = std::exp2(is_calibrated(options) ? options.margin_bits : options.synthetic_margin_bits);
+  const double margin = std::exp2(is_calibrated(source) ? options.margin_bits : options.synthetic_margin_bits);
   std::vector<ValueRange> ranges(graph.value_count());
   for (size_t i = 0; i < ranges.size(); ++i) {
     // An input interval that the user declared is not stretched: larger inputs are refused.

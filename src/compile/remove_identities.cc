@@ -50,6 +50,8 @@ bool changes_nothing(const Graph& graph, const Node& node) {
 void remove_identities(Graph& graph) {
   for (const Node& node : graph.nodes) {
     if (node.inputs.empty() || node.outputs.empty() || !changes_nothing(graph, node)) continue;
+    Value& kept = graph.value(node.inputs[0]);
+    if (!kept.declared_range) kept.declared_range = graph.value(node.outputs[0]).declared_range;
     graph.replace_uses(node.outputs[0], node.inputs[0]);
   }
   graph.remove_dead();

@@ -126,6 +126,7 @@ class Carrier {
       result = graph_.add_node("Transpose", source.name + "_transposed", {base}, {{"perm", p}}, source.dtype);
     }
     graph_.value(result).shape = permute(shape(base), p);
+    graph_.value(result).declared_range = graph_.value(base).declared_range;
     return transposed_[key] = result;
   }
 
@@ -134,7 +135,8 @@ class Carrier {
     for (ValueId& output : node.outputs) {
       if (p.empty() || is_identity(p)) continue;
       const Value old = graph_.value(output);
-      const ValueId base = graph_.add_value({old.name, old.dtype, permute(*old.shape, inverse(p)), {}});
+      const ValueId base =
+          graph_.add_value({old.name, old.dtype, permute(*old.shape, inverse(p)), {}, old.declared_range});
       views_[output] = {base, p};
       output = base;
     }

@@ -3,6 +3,8 @@
 // semantics of each is in ops/.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -19,13 +21,22 @@ inline constexpr uint32_t index_of(ValueId id) { return static_cast<uint32_t>(id
 
 enum class DType : uint8_t { kFloat, kInt };  // kInt also holds booleans and shapes; never secret
 
+// Interval bounds every element of a tensor.
+struct Interval {
+  double low = 0, high = 0;
+  double magnitude() const { return std::max(std::abs(low), std::abs(high)); }
+};
+
 // Value: an edge of the graph. shape is absent until infer_shapes ran; a dimension of an input may be -1 (dynamic)
 // until it is fixed by the user. constant holds weights and folded results.
+// declared_range is what the model itself says of the elements, as quantised models do; passes that give a value
+// another meaning clear it.
 struct Value {
   std::string name;
   DType dtype = DType::kFloat;
   std::optional<Shape> shape;
   std::optional<Constant> constant;
+  std::optional<Interval> declared_range = {};
 };
 
 using Attribute = std::variant<int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;

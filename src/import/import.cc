@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -13,6 +14,7 @@
 #include "import/keras_model.h"
 #include "import/onnx.h"
 #include "import/tensorflow.h"
+#include "import/tflite.h"
 
 namespace treville {
 namespace {
@@ -41,18 +43,14 @@ constexpr std::string_view kFreezeSavedModel =
     "convert_variables_to_constants_v2 on its serving function, then write graph.as_graph_def(). Or convert it to "
     "ONNX: "
     "python -m tf2onnx.convert --saved-model DIR --output model.onnx";
-constexpr std::string_view kConvertLite =
-    "Give the model it was converted from as a frozen .pb, or convert it to ONNX: "
-    "python -m tf2onnx.convert --tflite model.tflite --output model.onnx";
 
 void check_directory(const std::filesystem::path& path, const std::string& file) {
   if (std::filesystem::exists(path / "saved_model.pb")) refuse_format(file, "a SavedModel", kFreezeSavedModel);
-  throw UserError("{}: expected a model file (.onnx, .pb), found a directory", file);
+  throw UserError("{}: expected a model file (.onnx, .pb, .tflite), found a directory", file);
 }
 
 // check_other_formats names formats by their first bytes, whatever the file's name.
 void check_other_formats(const std::filesystem::path& path, const std::string& file, const std::string& head) {
-  if (starts_with(head, "TFL3", 4)) refuse_format(file, "a TensorFlow Lite model", kConvertLite);
   if (path.filename() == "saved_model.pb") refuse_format(file, "a SavedModel", kFreezeSavedModel);
   if (starts_with(head, "node {") || starts_with(head, "node{")) {
     refuse_format(file, "a GraphDef in text form", "Write it in binary: tf.io.write_graph(graph, dir, name, False).");
@@ -102,6 +100,11 @@ ImportResult read(const std::filesystem::path& path, const ImportOptions& option
   if (!stream.read(head.data(), static_cast<std::streamsize>(head.size()))) throw UserError("{}: cannot be read", file);
 
   check_other_formats(path, file, head);
+  if (starts_with(head, "TFL3", 4) || path.extension() == ".tflite") {
+    const std::string bytes = read_whole(stream, file, size);
+    return import::import_tflite(std::span(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), file,
+                                 options);
+  }
   if (import::Hdf5File::is_hdf5(head)) return import::import_keras_h5(read_whole(stream, file, size), file, options);
   if (starts_with(head, "PK\x03\x04")) {
     return import::import_keras_archive(read_whole(stream, file, size), file, options);

@@ -73,8 +73,7 @@ TEST(ImportModel, OneErrorListsEveryUnsupportedNode) {
 TEST(ImportModel, SaysWhatOtherFormatsAreAndWhatToDo) {
   EXPECT_THAT(error_of(".h5", std::string("\x89HDF\r\n\x1a\n\0\0", 10)), HasSubstr("the HDF5 data ends too early"));
   EXPECT_THAT(error_of(".keras", "PK\x03\x04...."), HasSubstr("the archive is damaged or cut short"));
-  EXPECT_THAT(error_of(".tflite", std::string("\x1c\0\0\0TFL3", 8)),
-              AllOf(HasSubstr("TensorFlow Lite"), HasSubstr("frozen .pb")));
+  EXPECT_THAT(error_of(".bin", std::string("\x1c\0\0\0TFL3", 8)), HasSubstr("not a TensorFlow Lite model"));
   EXPECT_THAT(error_of(".json", "{\"format\": 1}"), HasSubstr("a JSON model is not supported yet"));
   EXPECT_THAT(error_of(".pbtxt", "node {\n  name: \"x\"\n}\n"), HasSubstr("text form"));
   EXPECT_THAT(error_of(".pb", std::string("\x08\x01\x12\x00", 4)), HasSubstr("a SavedModel"));

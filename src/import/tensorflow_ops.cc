@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
+#include "import/node_rows.h"
 #include "import/plain_ops.h"
 #include "import/tensorflow.h"
 
@@ -306,14 +306,6 @@ void import_l2_loss(TfNode& node) {
   node.finish("Mul", {sum, node.constant_step("half", scalar(0.5))});
 }
 
-// constant_axis reads an input that must be one constant integer.
-int64_t constant_axis(const TfNode& node, size_t i) {
-  const auto axis = node.constant_ints(i);
-  if (!axis) node.refuse("its axis is computed. Freeze the model so that it is a constant.");
-  if (axis->size() != 1) node.fail(fmt::format("its axis has {} elements, expected 1", axis->size()));
-  return (*axis)[0];
-}
-
 template <const char* kOp>
 void import_arg(TfNode& node) {
   const int64_t axis = node.has_input(1) ? constant_axis(node, 1) : 0;
@@ -343,48 +335,12 @@ void import_concat(TfNode& node) {
   node.finish("Concat", node.inputs_from(1), {{"axis", constant_axis(node, 0)}});
 }
 
-// finish_pad: paddings are [rank,2], before and after of each axis; the graph has all the befores, then all the afters.
-void finish_pad(TfNode& node, Attributes attributes) {
-  if (const auto paddings = node.constant_ints(1)) {
-    if (paddings->size() % 2 != 0) node.fail("its paddings are not pairs");
-    const size_t rank = paddings->size() / 2;
-    Ints pads(paddings->size());
-    for (size_t axis = 0; axis < rank; ++axis) {
-      pads[axis] = (*paddings)[2 * axis];
-      pads[rank + axis] = (*paddings)[2 * axis + 1];
-    }
-    attributes["pads"] = pads;
-    return node.finish("Pad", {node.input(0)}, attributes);
-  }
-  const ValueId turned = node.step("pads_by_side", "Transpose", {node.input(1)}, {{"perm", Ints{1, 0}}});
-  const ValueId pads = node.step("pads", "Reshape", {turned}, {{"shape", Ints{-1}}, {"allow_zero", int64_t{1}}});
-  node.finish("Pad", {node.input(0), pads}, attributes);
-}
-
-void import_pad(TfNode& node) {
-  double value = 0;
-  if (node.input_count() > 2) {
-    const auto constant = node.constant_number(2);
-    if (!constant) node.refuse("its value is computed. Freeze the model so that it is a constant.");
-    value = *constant;
-  }
-  if (!std::isfinite(value)) node.refuse("a value that is not a finite number is not supported");
-  finish_pad(node, {{"mode", std::string("constant")}, {"value", value}});
-}
+void import_pad(TfNode& node) { finish_pad(node); }
 
 void import_mirror_pad(TfNode& node) {
   const std::string mode = node.get_string("mode", "");
   if (mode != "REFLECT" && mode != "SYMMETRIC") node.fail(fmt::format("mode is \"{}\"", mode));
-  finish_pad(node, {{"mode", std::string(mode == "REFLECT" ? "reflect" : "symmetric")}});
-}
-
-// finish_with_ints emits op(x) with attribute `key` when input 1 is constant, else op(x, input 1).
-void finish_with_ints(TfNode& node, const std::string& op, const std::string& key, Attributes attributes) {
-  if (const auto values = node.constant_ints(1)) {
-    attributes[key] = *values;
-    return node.finish(op, {node.input(0)}, attributes);
-  }
-  node.finish(op, {node.input(0), node.input(1)}, attributes);
+  finish_padded(node, {{"mode", std::string(mode == "REFLECT" ? "reflect" : "symmetric")}});
 }
 
 void import_reshape(TfNode& node) { finish_with_ints(node, "Reshape", "shape", {{"allow_zero", int64_t{1}}}); }
@@ -406,77 +362,25 @@ void import_strided_slice(TfNode& node) {
   node.finish("StridedSlice", {node.input(0), node.input(1), node.input(2), node.input(3)}, attributes);
 }
 
-// Slice has a size for each axis; -1 means up to the end.
-void import_slice(TfNode& node) {
-  const auto starts = node.constant_ints(1), sizes = node.constant_ints(2);
-  if (!starts || !sizes) node.refuse("its begin or size is computed. Freeze the model so that they are constants.");
-  if (starts->size() != sizes->size()) {
-    node.fail(fmt::format("it has {} begins and {} sizes", starts->size(), sizes->size()));
-  }
-  Ints axes(starts->size()), ends(starts->size());
-  std::iota(axes.begin(), axes.end(), int64_t{0});
-  for (size_t i = 0; i < ends.size(); ++i) {
-    const bool in_range = (*starts)[i] >= 0 && (*sizes)[i] >= -1;
-    if (!in_range) node.fail("a begin is negative or a size less than -1");
-    const bool to_the_end = (*sizes)[i] == -1;
-    if (to_the_end || __builtin_add_overflow((*starts)[i], (*sizes)[i], &ends[i])) {
-      ends[i] = std::numeric_limits<int64_t>::max();
-    }
-  }
-  node.finish("Slice", {node.input(0)},
-              {{"starts", *starts}, {"ends", ends}, {"axes", axes}, {"steps", Ints(axes.size(), 1)}});
-}
+void import_slice(TfNode& node) { finish_sized_slice(node); }
 
 void import_split(TfNode& node) {
   finish_parts(node, node.input(1), constant_axis(node, 0), node.get_int("num_split", 1), true);
 }
 
-// SplitV may leave one size to be found out, -1, which is supported for the last part alone.
-void import_split_v(TfNode& node) {
-  auto sizes = node.constant_ints(1);
-  if (!sizes) node.refuse("its sizes are computed. Freeze the model so that they are constants.");
-  if (!sizes->empty() && sizes->back() == -1) {
-    const int64_t before = std::accumulate(sizes->begin(), sizes->end() - 1, int64_t{0});
-    sizes->back() = std::numeric_limits<int64_t>::max() - std::max<int64_t>(before, 0);
-  }
-  finish_slices(node, node.input(0), constant_axis(node, 2), *sizes);
-}
-
-void import_unpack(TfNode& node) {
-  const int64_t axis = node.get_int("axis", 0);
-  for (size_t i = 0; i < node.result_count(); ++i) {
-    if (!node.reads_result(i)) continue;
-    const auto at = static_cast<int64_t>(i);
-    const int64_t end = at + 1;
-    const ValueId part =
-        node.step(fmt::format("part_{}", i), "Slice", {node.input(0)},
-                  {{"starts", Ints{at}}, {"ends", Ints{end}}, {"axes", Ints{axis}}, {"steps", Ints{1}}});
-    node.finish_result(i, "Squeeze", {part}, {{"axes", Ints{axis}}});
-  }
-}
+void import_split_v(TfNode& node) { finish_sized_parts(node); }
+void import_unpack(TfNode& node) { finish_unpacked(node, node.get_int("axis", 0)); }
 
 void import_tile(TfNode& node) { finish_with_ints(node, "Tile", "repeats", {}); }
 void import_broadcast_to(TfNode& node) { finish_with_ints(node, "Expand", "shape", {}); }
 void import_reverse(TfNode& node) { finish_with_ints(node, "Reverse", "axes", {}); }
 
-// finish_resize: the new height and width are input 1.
-void finish_resize(TfNode& node, const char* mode, Attributes attributes) {
-  attributes["mode"] = std::string(mode);
-  attributes["layout"] = std::string("NHWC");
-  finish_with_ints(node, "Resize", "sizes", attributes);
-}
-
 void import_resize_bilinear(TfNode& node) {
-  const bool corners = node.get_bool("align_corners", false), halves = node.get_bool("half_pixel_centers", false);
-  const char* mode = corners ? "align_corners" : halves ? "half_pixel" : "asymmetric";
-  finish_resize(node, "linear", {{"coordinate_mode", std::string(mode)}});
+  finish_resize_bilinear(node, node.get_bool("align_corners", false), node.get_bool("half_pixel_centers", false));
 }
 
 void import_resize_nearest(TfNode& node) {
-  const bool corners = node.get_bool("align_corners", false), halves = node.get_bool("half_pixel_centers", false);
-  const char* mode = corners ? "align_corners" : halves ? "tf_half_pixel_for_nn" : "asymmetric";
-  const char* rounding = corners ? "round_prefer_ceil" : "floor";
-  finish_resize(node, "nearest", {{"coordinate_mode", std::string(mode)}, {"nearest_mode", std::string(rounding)}});
+  finish_resize_nearest(node, node.get_bool("align_corners", false), node.get_bool("half_pixel_centers", false));
 }
 
 template <const char* kOp>
@@ -485,55 +389,8 @@ void import_blocks(TfNode& node) {
 }
 constexpr char kSpaceToDepth[] = "SpaceToDepth", kDepthToSpace[] = "DepthToSpace";
 
-void import_space_to_batch(TfNode& node) { node.finish("SpaceToBatch", {node.input(0), node.input(1), node.input(2)}); }
-
-// producer is the node of the graph so far that computes a value, or null.
-const Node* producer(TfNode& node, ValueId value) {
-  const auto& nodes = node.graph().nodes;
-  const auto found = std::find_if(nodes.rbegin(), nodes.rend(), [&](const Node& each) {
-    return std::find(each.outputs.begin(), each.outputs.end(), value) != each.outputs.end();
-  });
-  return found == nodes.rend() ? nullptr : &*found;
-}
-
-// ints_of reads a constant integer operand of a node of the graph.
-std::optional<Ints> ints_of(TfNode& node, ValueId value) {
-  const Constant* held = node.graph().constant(value);
-  const auto* tensor = held ? std::get_if<IntTensor>(held) : nullptr;
-  return tensor ? std::optional(tensor->values) : std::nullopt;
-}
-
-// finish_dilated finds SpaceToBatch -> convolution -> BatchToSpace, as which TensorFlow writes dilated convolutions,
-// and makes it one convolution: its pads are those of the first less the crops of the last.
-bool finish_dilated(TfNode& node) {
-  const Node* conv = producer(node, node.input(0));
-  if (conv == nullptr || conv->op != "Conv" || conv->get_string("auto_pad", "") != "valid" ||
-      conv->get_string("layout", "NHWC") != "NHWC")
-    return false;
-  const Node* before = producer(node, conv->inputs[0]);
-  if (before == nullptr || before->op != "SpaceToBatch") return false;
-  const auto block = node.constant_ints(1), crops = node.constant_ints(2);
-  const auto same_block = ints_of(node, before->inputs[1]), pads = ints_of(node, before->inputs[2]);
-  if (!block || !crops || !pads || same_block != block || pads->size() != crops->size()) return false;
-  const size_t dims = block->size();
-  const bool is_plain = conv->get_ints("strides") == Ints(dims, 1) && conv->get_ints("dilations") == Ints(dims, 1);
-  Ints left(2 * dims);
-  for (size_t i = 0; i < 2 * dims && pads->size() == 2 * dims; ++i)
-    left[i % 2 * dims + i / 2] = (*pads)[i] - (*crops)[i];
-  if (!is_plain || pads->size() != 2 * dims || *std::min_element(left.begin(), left.end()) < 0) return false;
-  Attributes attributes = conv->attributes;
-  attributes["dilations"] = *block;
-  attributes["pads"] = left;
-  attributes["auto_pad"] = std::string("explicit");
-  std::vector<ValueId> inputs = conv->inputs;
-  inputs[0] = before->inputs[0];
-  node.finish("Conv", inputs, attributes);
-  return true;
-}
-
-void import_batch_to_space(TfNode& node) {
-  if (!finish_dilated(node)) node.finish("BatchToSpace", {node.input(0), node.input(1), node.input(2)});
-}
+void import_space_to_batch(TfNode& node) { finish_space_to_batch(node); }
+void import_batch_to_space(TfNode& node) { finish_batch_to_space(node); }
 
 // --- Shape sub-graphs ------------------------------------------------------------------------------------------------
 

@@ -39,12 +39,6 @@ class InferContext {
   Node& node_;
 };
 
-// Interval bounds every element of a tensor.
-struct Interval {
-  double low = 0, high = 0;
-  double magnitude() const { return std::max(std::abs(low), std::abs(high)); }
-};
-
 struct RangeContext {
   const Graph& graph;
   const Node& node;
