@@ -149,19 +149,6 @@ TEST(RealModels, RecurrentModelsListWhatTheyNeedOnce) {
   EXPECT_EQ(unsupported.at("Unpack"), 1);
 }
 
-TEST(RealModels, SavedModelsSayHowToFreezeThem) {
-  TREVILLE_NEED_MODELS(dir);
-  for (const auto& path : {dir / "tf-cifar-cnn-mlnet" / "cifar_saved_model",
-                           dir / "tf-cifar-cnn-mlnet" / "cifar_saved_model" / "saved_model.pb"}) {
-    try {
-      import_model(path);
-      FAIL() << path << " was accepted";
-    } catch (const UserError& error) {
-      EXPECT_THAT(error.what(), HasSubstr("a SavedModel is not supported yet. Freeze it"));
-    }
-  }
-}
-
 TEST(RealModels, KerasAndLiteFilesAreNamedForWhatTheyAre) {
   TREVILLE_NEED_MODELS(dir);
   const auto message = [&](const std::filesystem::path& path) -> std::string {

@@ -308,13 +308,6 @@ TEST(TfModel, ListsEveryUnsupportedNodeAndItsReadOutputs) {
   EXPECT_THAT(names_of(result.graph, find_node(result.graph, "b").outputs), ElementsAre("b:1", "b:3"));
 }
 
-TEST(TfModel, CallsOfFunctionsSayHowToInlineThem) {
-  Builder builder;
-  builder.proto().mutable_library()->add_function()->mutable_signature()->set_name("__inference_call_12");
-  builder.node("__inference_call_12", {"x"});
-  EXPECT_THAT(builder.refusal(), HasSubstr("Freeze the model with its functions inlined"));
-}
-
 TEST(TfModel, LoopsAreListedNotCalledDamaged) {
   Builder builder;
   builder.node("Enter", {"x"}, "enter");
