@@ -48,6 +48,9 @@ Command add_compile(CLI::App& root);
 Command add_plan(CLI::App& root);
 Command add_party(CLI::App& root);
 Command add_compare(CLI::App& root);
+Command add_eval(CLI::App& root);
+Command add_tune(CLI::App& root);
 Command add_keys(CLI::App& root);
+Command add_preprocess(CLI::App& root);
 
 }  // namespace treville::cli

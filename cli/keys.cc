@@ -46,6 +46,7 @@ Json files_json(const std::vector<PartyFiles>& files) {
     list.push_back({{"name", party.name},
                     {"certificate", party.certificate.string()},
                     {"key", party.key.string()},
+                    {"storage_key", party.storage_key.string()},
                     {"fingerprint", hex(certificate_fingerprint(party.certificate.string()))}});
   }
   return list;
@@ -96,8 +97,8 @@ int keys(const Options& options) {
   for (const PartyFiles& party : files) {
     fmt::print(
         "  {}\n    certificate  {}   public: give it to the other parties\n    key          {}   private: stays here\n"
-        "    fingerprint  {}\n",
-        party.name, party.certificate.string(), party.key.string(),
+        "    storage key  {}   private: seals what this party keeps on disk\n    fingerprint  {}\n",
+        party.name, party.certificate.string(), party.key.string(), party.storage_key.string(),
         hex(certificate_fingerprint(party.certificate.string())));
   }
   if (is_one) {

@@ -24,6 +24,7 @@
 #include "party/rendezvous.h"
 #include "program/text.h"
 #include "program/weights.h"
+#include "store/folder.h"
 
 extern char** environ;
 
@@ -290,7 +291,7 @@ std::array<Json, 3> results_of(const Children& children) {
   return results;
 }
 
-void write_federation(const fs::path& folder) {
+void write_federation(const fs::path& folder, const std::string& store) {
   const std::vector<PartyFiles> files = make_keys(folder / "keys", kNames);
   const std::array<int, 3> ports = free_ports();
   std::ofstream file(folder / "federation.yaml");
@@ -298,16 +299,27 @@ void write_federation(const fs::path& folder) {
   for (size_t i = 0; i < 3; ++i) {
     file << fmt::format("  - id: {}\n    name: {}\n    address: 127.0.0.1:{}\n    certificate: {}\n    key: {}\n", i,
                         kNames[i], ports[i], files[i].certificate.string(), files[i].key.string());
+    if (store.empty()) continue;
+    const LocalStore local = local_store(store, static_cast<PartyId>(i));
+    file << fmt::format("    store: {}\n    storage-key: {}\n", Json(local.folder).dump(), Json(local.key).dump());
   }
   if (!file.flush()) throw UserError("cannot write {}", (folder / "federation.yaml").string());
 }
 
 }  // namespace
 
+LocalStore local_store(const std::string& folder, PartyId party) {
+  const fs::path own = fs::absolute(folder) / fmt::format("party-{}", party);
+  return {own.string(), (own / "storage.key").string()};
+}
+
 LocalResult run_local_parties(const LocalJob& job, const ProgressUpdate& progress) {
   const InterruptGuard guard;
   const TemporaryFolder folder;
-  write_federation(folder.path());
+  write_federation(folder.path(), job.store);
+  for (const PartyId party : kAllParties) {
+    if (!job.store.empty()) make_private_folder(local_store(job.store, party).folder);
+  }
   const fs::path program = folder.path() / "program.treville", weights = folder.path() / "weights.treville";
   write_program(program, *job.program);
   write_weights(weights, *job.program, *job.weights);
@@ -316,11 +328,13 @@ LocalResult run_local_parties(const LocalJob& job, const ProgressUpdate& progres
   Children children;
   for (int id = 0; id < 3; ++id) {
     std::vector<std::string> arguments = {
-        "treville",         "party",          "--id",
+        "treville",         job.command,      "--id",
         std::to_string(id), "--federation",   (folder.path() / "federation.yaml").string(),
         "--program",        program.string(), "--json",
-        "--progress-json",  "--count",        std::to_string(job.inputs->size())};
-    if (id == 0) {
+        "--progress-json",  "--count",        std::to_string(job.inputs != nullptr ? job.inputs->size() : job.count)};
+    arguments.insert(arguments.end(), job.arguments.begin(), job.arguments.end());
+    if (job.store.empty()) arguments.push_back("--no-store");
+    if (id == 0 && job.inputs != nullptr) {
       for (size_t i = 0; i < job.inputs->size(); ++i) {
         const fs::path input = folder.path() / fmt::format("input-{}.npy", i);
         write_npy(input, (*job.inputs)[i]);

@@ -19,8 +19,18 @@ namespace treville::cli {
 struct LocalJob {
   const Program* program = nullptr;
   const Weights* weights = nullptr;                  // for the model owner's process only
-  const std::vector<FloatTensor>* inputs = nullptr;  // one inference each
+  const std::vector<FloatTensor>* inputs = nullptr;  // one inference each; null where the command takes none
+  std::string command = "party";
+  int count = 1;                            // of inferences, where inputs do not say it
+  std::string store = {};                   // where the parties keep things; empty: nothing outlives the run
+  std::vector<std::string> arguments = {};  // more of them, for all three
 };
+
+// LocalStore is where a local party's store stands in the folder of all three.
+struct LocalStore {
+  std::string folder, key;
+};
+LocalStore local_store(const std::string& folder, PartyId party);
 
 // ProgressUpdate: what the model owner's process reports while it works.
 using ProgressUpdate = std::function<void(int64_t done, int64_t total, const std::string& what)>;

@@ -256,19 +256,6 @@ std::vector<Prediction> top_classes(std::span<const float> values, size_t n, con
   return top;
 }
 
-std::vector<float> softmax(std::span<const float> values) {
-  std::vector<float> result(values.begin(), values.end());
-  if (result.empty()) return result;
-  const float largest = *std::max_element(result.begin(), result.end());
-  double sum = 0;
-  for (float& value : result) {
-    value = std::exp(value - largest);
-    sum += value;
-  }
-  for (float& value : result) value = static_cast<float>(value / sum);
-  return result;
-}
-
 bool looks_like_probabilities(std::span<const float> values) {
   double sum = 0;
   for (float value : values) {
@@ -281,6 +268,9 @@ bool looks_like_probabilities(std::span<const float> values) {
 std::string describe_format(const std::string& format) {
   if (format == "onnx") return "ONNX";
   if (format == "tensorflow-graphdef") return "TensorFlow frozen graph";
+  if (format == "keras-h5") return "Keras HDF5";
+  if (format == "keras") return "Keras archive";
+  if (format == "tfjs-layers") return "TensorFlow.js layers model";
   return format;
 }
 

@@ -71,8 +71,6 @@ struct Prediction {
 // top_classes gives the n largest values of a row, largest first.
 std::vector<Prediction> top_classes(std::span<const float> values, size_t n, const std::vector<std::string>& labels);
 
-// softmax of one row, in the clear.
-std::vector<float> softmax(std::span<const float> values);
 // looks_like_probabilities tells whether all values are >= 0 and add up to one.
 bool looks_like_probabilities(std::span<const float> values);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "run/post_process.h"
 
 namespace treville::cli {
 
@@ -14,18 +15,19 @@ NamedOutput decode_output(const RevealedOutput& output) {
   result.name = output.name;
   result.raw = decode(output.value, output.type);
   result.has_softmax = output.post == PostProcess::kSoftmax;
-  result.final = result.has_softmax ? softmax_rows(result.raw) : result.raw;
-  result.is_label = output.type.is_index;
+  result.final = post_process(result.raw, output.post, output.top);
+  result.is_label = output.type.is_index || output.post == PostProcess::kTopIndices;
   return result;
 }
 
 Json to_json(const NamedOutput& output) {
   return {{"name", output.name},
-          {"shape", output.raw.shape.dims()},
+          {"shape", output.final.shape.dims()},
           {"kind", output.is_label      ? "label"
                    : output.has_softmax ? "probabilities"
                                         : "values"},
           {"values", output.final.values},
+          {"raw_shape", output.raw.shape.dims()},
           {"raw", output.raw.values}};
 }
 
@@ -34,20 +36,12 @@ NamedOutput output_from_json(const Json& json) {
   output.name = json.at("name");
   output.has_softmax = json.at("kind") == "probabilities";
   output.is_label = json.at("kind") == "label";
-  const Shape shape(json.at("shape").get<std::vector<int64_t>>());
-  output.raw = FloatTensor(shape, json.at("raw").get<std::vector<float>>());
-  output.final = FloatTensor(shape, json.at("values").get<std::vector<float>>());
+  const auto tensor = [&](const char* shape, const char* values) {
+    return FloatTensor(Shape(json.at(shape).get<std::vector<int64_t>>()), json.at(values).get<std::vector<float>>());
+  };
+  output.raw = tensor("raw_shape", "raw");
+  output.final = tensor("shape", "values");
   return output;
-}
-
-FloatTensor softmax_rows(const FloatTensor& values) {
-  FloatTensor result = values;
-  const size_t row = values.shape.rank() == 0 ? 1 : static_cast<size_t>(values.shape[values.shape.rank() - 1]);
-  for (size_t at = 0; row > 0 && at < values.values.size(); at += row) {
-    const std::vector<float> probabilities = softmax(std::span(values.values).subspan(at, row));
-    std::copy(probabilities.begin(), probabilities.end(), result.values.begin() + static_cast<std::ptrdiff_t>(at));
-  }
-  return result;
 }
 
 bool is_classification(const NamedOutput& output) {

@@ -10,21 +10,19 @@
 
 namespace treville::cli {
 
-// NamedOutput is one revealed output as the recipient reads it: decoded and, where the program says so, after softmax.
+// NamedOutput is one revealed output as the recipient reads it: decoded, and after the softmax or the
+// choice of the largest that the program names.
 struct NamedOutput {
   std::string name;
-  FloatTensor raw;    // before the softmax
-  FloatTensor final;  // after it; equal to raw where there is none
+  FloatTensor raw;    // as revealed
+  FloatTensor final;  // after post-processing; equal to raw where there is none
   bool has_softmax = false;
-  bool is_label = false;  // an index, not scores
+  bool is_label = false;  // indices, not scores
 };
 
 NamedOutput decode_output(const RevealedOutput& output);
 Json to_json(const NamedOutput& output);
 NamedOutput output_from_json(const Json& json);
-
-// softmax_rows applies softmax over the last axis.
-FloatTensor softmax_rows(const FloatTensor& values);
 
 // describe_prediction says what an output means for one sample: "3 (99.1 %)", or the first values.
 std::string describe_prediction(const NamedOutput& output, const std::vector<std::string>& labels);

@@ -43,26 +43,26 @@ size_t best(const std::vector<float>& values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-// float_reference gives what the recipient would see of the float model: raw values and after the softmax.
+FloatTensor as_floats(const Constant& constant) {
+  if (const auto* floats = std::get_if<FloatTensor>(&constant)) return *floats;
+  const auto& integers = std::get<IntTensor>(constant);
+  return FloatTensor(integers.shape, std::vector<float>(integers.values.begin(), integers.values.end()));
+}
+
+// float_reference gives what the recipient would see of the float model: what is revealed, and after post-processing.
 NamedOutput float_reference(const Graph& graph, const FloatTensor& input) {
   NamedOutput result;
-  std::map<uint32_t, FloatTensor> before_softmax;
   const auto outputs = float_run(graph, {input});
   const ValueId output = graph.outputs.front();
-  if (const auto* label = std::get_if<IntTensor>(&outputs.front())) {
-    result.is_label = true;
-    result.raw.shape = label->shape;
-    for (int64_t value : label->values) result.raw.values.push_back(static_cast<float>(value));
-    result.final = result.raw;
-    return result;
-  }
-  result.final = std::get<FloatTensor>(outputs.front());
+  result.is_label = std::holds_alternative<IntTensor>(outputs.front());
+  result.final = as_floats(outputs.front());
   result.raw = result.final;
   for (const Node& node : graph.nodes) {
-    if (node.op != "Softmax" || node.outputs[0] != output) continue;
-    result.has_softmax = true;
+    const bool makes_output = std::find(node.outputs.begin(), node.outputs.end(), output) != node.outputs.end();
+    if (!makes_output || (node.op != "Softmax" && node.op != "TopK")) continue;
+    result.has_softmax = node.op == "Softmax";
     float_run(graph, {input}, [&](ValueId id, const Constant& value) {
-      if (id == node.inputs[0]) result.raw = std::get<FloatTensor>(value);
+      if (id == node.inputs[0]) result.raw = as_floats(value);
     });
   }
   return result;
@@ -157,7 +157,15 @@ struct RunReport {
   const CostReport& cost;
   int online_rounds;
   bool checked;
+  bool preprocessed;
 
+  // metered is what the parties sent in a phase, by their own counters.
+  int64_t metered(const char* phase) const {
+    int64_t bytes = 0;
+    for (const Json& party : local.parties) bytes += sent(party, phase);
+    return bytes;
+  }
+  bool weights_kept() const { return local.parties[1]["weights"]["kept"].get<bool>(); }
   double median_seconds() const {
     std::vector<double> seconds;
     for (const Sample& sample : samples) seconds.push_back(sample.seconds);
@@ -219,7 +227,15 @@ Json report_json(const RunReport& report, const std::vector<std::string>& labels
                  {"seconds",
                   {{"compile", report.model.seconds},
                    {"processes", report.local.seconds},
-                   {"inference_median", report.median_seconds()}}},
+                   {"inference_median", report.median_seconds()},
+                   {"online_median", report.preprocessed ? Json(report.median_seconds()) : Json()}}},
+                 {"seconds_are", report.preprocessed ? "online" : "offline and online"},
+                 {"preprocessed", report.preprocessed},
+                 {"weights", report.local.parties[1]["weights"]},
+                 {"metered_bytes",
+                  {{"offline", report.metered("offline")},
+                   {"online", report.metered("online")},
+                   {"setup", report.metered("setup")}}},
                  {"bytes_per_inference",
                   {{"offline", report.cost.bytes(Phase::kOffline)},
                    {"online", report.cost.bytes(Phase::kOnline)},
@@ -243,6 +259,24 @@ void print_heading(const CompiledModel& model, const RunOptions& options, size_t
   fmt::print("  numbers   ring Z_2^{}, {}; compiled in {}\n\n", static_cast<int>(program.ring), program.scheme,
              human_seconds(model.seconds));
   std::fflush(stdout);
+}
+
+void print_traffic(const RunReport& report) {
+  const auto count = static_cast<int64_t>(report.samples.size());
+  if (report.preprocessed) {
+    fmt::print("  traffic   {} per inference online; {} offline, before\n",
+               human_bytes(report.metered("online") / count), human_bytes(report.cost.bytes(Phase::kOffline)));
+    fmt::print("  weights   not sent: the preprocessed inferences hold what follows from them\n");
+    return;
+  }
+  fmt::print("  traffic   {} per inference, {} of it online\n",
+             human_bytes(report.cost.bytes(Phase::kOffline) + report.cost.bytes(Phase::kOnline)),
+             human_bytes(report.cost.bytes(Phase::kOnline)));
+  if (report.weights_kept()) {
+    fmt::print("  weights   kept from an earlier session, 0 B sent\n");
+  } else {
+    fmt::print("  weights   shared in this session, {} sent\n", human_bytes(report.cost.bytes(Phase::kSetup)));
+  }
 }
 
 void print_result(const RunReport& report, const std::vector<std::string>& labels,
@@ -269,14 +303,13 @@ void print_result(const RunReport& report, const std::vector<std::string>& label
   }
   fmt::print("{}\n", parties.text());
   const Json& client = report.local.parties[0];
-  fmt::print("  time      {} per inference (median of {}), offline work included\n",
-             human_seconds(report.median_seconds()), report.samples.size());
-  fmt::print("            before: connected in {}, weights shared in {}\n",
+  fmt::print("  time      {} per inference (median of {}), {}\n", human_seconds(report.median_seconds()),
+             report.samples.size(),
+             report.preprocessed ? "online: from the input to the result" : "offline work included");
+  fmt::print("            before: connected in {}, set up in {}\n",
              human_seconds(client["seconds"]["handshake"].get<double>()),
              human_seconds(client["seconds"]["setup"].get<double>()));
-  fmt::print("  traffic   {} per inference, {} of it online; {} once for the weights\n",
-             human_bytes(report.cost.bytes(Phase::kOffline) + report.cost.bytes(Phase::kOnline)),
-             human_bytes(report.cost.bytes(Phase::kOnline)), human_bytes(report.cost.bytes(Phase::kSetup)));
+  print_traffic(report);
   fmt::print("  rounds    {} online\n", report.online_rounds);
   if (report.checked) {
     const auto agreeing =
@@ -320,10 +353,22 @@ void write_outputs(const std::string& path, const std::vector<Sample>& samples) 
   write_npy(path, joined);
 }
 
+// print_notes says what went wrong with what a party keeps, which a run survives.
+void print_notes(const LocalResult& local) {
+  for (const Json& party : local.parties) {
+    for (const Json& note : party.value("notes", Json::array())) {
+      fmt::print(stderr, "treville: note: party {}: {}\n", party["party"].get<int>(), note.get<std::string>());
+    }
+  }
+}
+
 }  // namespace
 
 int run_model(const RunOptions& options, const std::vector<std::string>& next_steps) {
   check_writable("--write", options.output);
+  if (options.preprocessed && options.store.empty()) {
+    throw UserError("--preprocessed needs --store DIR, the folder that `treville preprocess` filled");
+  }
   const std::vector<std::string> labels = read_labels(options.labels);
   RunOptions expanded = options;
   expanded.inputs = expand_folders(options.inputs);
@@ -340,14 +385,25 @@ int run_model(const RunOptions& options, const std::vector<std::string>& next_st
   LocalResult local;
   {
     Progress progress(options.json);
+    LocalJob job;
+    job.program = &program;
+    job.weights = &weights;
+    job.inputs = &tensors;
+    job.store = options.store;
+    if (options.preprocessed) job.arguments.push_back("--preprocessed");
     local = run_local_parties(
-        {&program, &weights, &tensors},
-        [&](int64_t done, int64_t total, const std::string& what) { progress.show(done, total, what); });
+        job, [&](int64_t done, int64_t total, const std::string& what) { progress.show(done, total, what); });
   }
   const CostReport cost = dry_cost("porthos", program);
   const std::vector<Sample> samples = collect(inputs, local, model.compiled.graph, options, labels);
-  const RunReport report{
-      model, samples, local, cost, cost.rounds.by_phase[static_cast<size_t>(Phase::kOnline)], !options.no_check};
+  const RunReport report{model,
+                         samples,
+                         local,
+                         cost,
+                         cost.rounds.by_phase[static_cast<size_t>(Phase::kOnline)],
+                         !options.no_check,
+                         options.preprocessed};
+  print_notes(local);
   if (!options.output.empty()) write_outputs(options.output, samples);
   if (options.json) {
     print_json(report_json(report, labels));
@@ -365,7 +421,8 @@ Command add_run(CLI::App& root) {
                   "  treville run digits.pb --input 3.png --preprocess scale=1/255 --labels labels.txt\n"
                   "  treville run model.onnx --input photo.jpg --labels classes.txt --calibrate photos/ \\\n"
                   "      --preprocess resize=227,crop=center,order=bgr,mean=104:117:123\n"
-                  "  treville run model.onnx --input batch.npy --json\n\n"
+                  "  treville run model.onnx --input batch.npy --json\n"
+                  "  treville run model.onnx --input photo.jpg --store kept   # the weights are shared once\n\n"
                   "Compiles the model, starts the client, the model owner and the helper as three processes that talk "
                   "over TLS 1.3,\n"
                   "prints the prediction and compares it with the float model. The exit code is 1 when they disagree.",
@@ -376,6 +433,10 @@ Command add_run(CLI::App& root) {
       ->allow_extra_args(false);  // else it would take the model that follows
   app->add_option("--labels", options->labels, "Class names, one a line");
   app->add_option("--write", options->output, "Write the outputs to a .npy file");
+  app->add_option("--store", options->store,
+                  "Where the three parties keep things between runs: shares of the weights, preprocessed inferences");
+  app->add_flag("--preprocessed", options->preprocessed,
+                "Run the online phase alone, from what `treville preprocess` left in --store");
   app->add_flag("--no-check", options->no_check, "Do not run the float model for comparison");
   return {app, [options] {
             return run_model(*options,

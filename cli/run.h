@@ -14,6 +14,8 @@ struct RunOptions {
   std::vector<std::string> inputs;
   std::string labels;
   std::string output;
+  std::string store;  // where the parties keep things between runs; empty: nowhere
+  bool preprocessed = false;
   bool no_check = false;
   bool json = false;
 };

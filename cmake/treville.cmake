@@ -12,6 +12,17 @@ function(treville_options target)
   endif()
 endfunction()
 
+# treville_simd(target) is for code that Highway compiles once per SIMD target. Highway compiles its newest x86 target
+# only when asked. The vectors of SVE have no size until run time and cannot be members, as in the register tiles: there
+# NEON runs, whose target has AES, and GCC gives constructors of its own making the baseline's instructions only.
+function(treville_simd target)
+  target_compile_definitions(${target} PRIVATE
+    HWY_WANT_AVX3_DL "HWY_DISABLED_TARGETS=(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128)")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    target_compile_options(${target} PRIVATE -march=armv8-a+crypto)
+  endif()
+endfunction()
+
 function(treville_test name)
   cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${T_SOURCES})

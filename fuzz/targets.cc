@@ -15,6 +15,8 @@
 #include "compile/infer_shapes.h"
 #include "data/image.h"
 #include "data/npy.h"
+#include "import/hdf5_file.h"
+#include "import/keras_model.h"
 #include "import/onnx.h"
 #include "import/tensorflow.h"
 #include "net/frame.h"
@@ -83,6 +85,37 @@ bool accepts_onnx(Bytes bytes) {
 bool accepts_graphdef(Bytes bytes) {
   return is_accepted(
       [&] { check_model(import::import_tensorflow(parse_message<tf_format::GraphDef>(bytes), "fuzz.pb", {})); });
+}
+
+// accepts_keras_config takes the bytes as a model's configuration. Layers named as here have weights.
+bool accepts_keras_config(Bytes bytes) {
+  const auto zeros = [](Shape shape) { return FloatTensor(std::move(shape)); };
+  static const import::NamedWeights weights({{"d/kernel", zeros({4, 3})},
+                                             {"d/bias", zeros({3})},
+                                             {"c/kernel", zeros({3, 3, 2, 4})},
+                                             {"c/bias", zeros({4})},
+                                             {"n/gamma", zeros({4})},
+                                             {"n/beta", zeros({4})},
+                                             {"n/moving_mean", zeros({4})},
+                                             {"n/moving_variance", zeros({4})},
+                                             {"r/kernel", zeros({3, 8})},
+                                             {"r/recurrent_kernel", zeros({2, 8})},
+                                             {"r/bias", zeros({8})}});
+  return is_accepted([&] {
+    const std::string text(text_of(bytes));
+    const char* version = bytes.size() % 2 == 0 ? "2.15.0" : "3.3.3";
+    check_model(import::import_keras_config(text, version, "keras", weights, "fuzz.keras", {}));
+  });
+}
+
+// accepts_keras_file takes them as the file: HDF5, or an archive with HDF5 inside.
+bool accepts_keras_file(Bytes bytes) {
+  return is_accepted([&] {
+    std::string file(text_of(bytes));
+    const bool is_hdf5 = import::Hdf5File::is_hdf5(file);
+    check_model(is_hdf5 ? import::import_keras_h5(std::move(file), "fuzz.h5", {})
+                        : import::import_keras_archive(std::move(file), "fuzz.keras", {}));
+  });
 }
 
 // accepts_model_file adds the recognition of formats.
@@ -186,6 +219,8 @@ constexpr auto kTargets = std::to_array<FuzzTarget>({
     {"graphdef", accepts_graphdef},
     {"hello", accepts_hello},
     {"image", accepts_image},
+    {"keras_config", accepts_keras_config},
+    {"keras_file", accepts_keras_file},
     {"model_file", accepts_model_file},
     {"npy", accepts_npy},
     {"onnx", accepts_onnx},

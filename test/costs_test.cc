@@ -22,12 +22,12 @@
 #include "import/import.h"
 #include "run/local_run.h"
 #include "test/models.h"
+#include "test/networks.h"
 
 namespace treville {
 namespace {
 
 namespace fs = std::filesystem;
-using Ints = std::vector<int64_t>;
 
 const fs::path kGolden = fs::path(TREVILLE_SOURCE_DIR) / "test" / "golden" / "costs.txt";
 const fs::path kDigits = fs::path(TREVILLE_SOURCE_DIR) / "examples" / "digits";
@@ -36,83 +36,6 @@ constexpr const char* kHeader =
     "# Bytes and messages of all parties, online rounds, and the most bytes of tensors in each walk, for one "
     "inference\n"
     "# at batch 1. Written by costs_test; see there.\n";
-
-// ---- networks built here
-
-// even gives count numbers in [-bound, bound), the same on every machine.
-std::vector<float> even(int64_t count, float bound, std::mt19937& random) {
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& value : values) value = (static_cast<float>(random() >> 8) / (1 << 23) - 1) * bound;
-  return values;
-}
-
-// Network builds a chain of layers, front to back. Weights shrink with the fan-in, so that values keep their size.
-class Network {
- public:
-  explicit Network(Shape input) : random_(17) {
-    graph_.name = "network";
-    last_ = graph_.add_value({"x", DType::kFloat, std::move(input), {}});
-    graph_.inputs.push_back(last_);
-  }
-  Network& conv(int64_t in, int64_t out, int64_t stride, const std::string& auto_pad) {
-    return add("Conv", {last_, weight({5, 5, in, out}, 25 * in), bias(out)},
-               {{"strides", Ints{stride, stride}},
-                {"dilations", Ints{1, 1}},
-                {"pads", Ints{0, 0, 0, 0}},
-                {"auto_pad", auto_pad},
-                {"groups", int64_t{1}},
-                {"layout", std::string("NHWC")}});
-  }
-  Network& relu() { return add("Relu", {last_}, {}); }
-  Network& max_pool() {
-    return add("MaxPool", {last_},
-               {{"kernel", Ints{2, 2}},
-                {"strides", Ints{2, 2}},
-                {"dilations", Ints{1, 1}},
-                {"pads", Ints{0, 0, 0, 0}},
-                {"auto_pad", std::string("explicit")},
-                {"ceil_mode", int64_t{0}},
-                {"layout", std::string("NHWC")}});
-  }
-  Network& flatten(int64_t columns) { return add("Reshape", {last_}, {{"shape", Ints{1, columns}}}); }
-  Network& dense(int64_t in, int64_t out) {
-    add("MatMul", {last_, weight({in, out}, in)}, {});
-    return add("Add", {last_, bias(out)}, {});
-  }
-  Graph done() {
-    graph_.outputs = {last_};
-    return std::move(graph_);
-  }
-
- private:
-  ValueId weight(Shape shape, int64_t fan_in) {
-    const int64_t count = shape.elements();
-    return graph_.add_constant(
-        "w", FloatTensor(std::move(shape), even(count, 1.5F / std::sqrt(static_cast<float>(fan_in)), random_)));
-  }
-  ValueId bias(int64_t out) { return graph_.add_constant("b", FloatTensor({out}, even(out, 0.1F, random_))); }
-  Network& add(const std::string& op, std::vector<ValueId> inputs, std::map<std::string, Attribute> attributes) {
-    last_ = graph_.add_node(op, op + std::to_string(graph_.nodes.size()), std::move(inputs), std::move(attributes));
-    return *this;
-  }
-
-  std::mt19937 random_;
-  Graph graph_;
-  ValueId last_{};
-};
-
-Graph network_a() { return Network({1, 784}).dense(784, 128).relu().dense(128, 128).relu().dense(128, 10).done(); }
-// two_convolutions are the networks B and C: MiniONN's and LeNet.
-Graph two_convolutions(int64_t first, int64_t second, int64_t hidden) {
-  Network network({1, 28, 28, 1});
-  network.conv(1, first, 1, "valid").relu().max_pool().conv(first, second, 1, "valid").relu().max_pool();
-  return network.flatten(16 * second).dense(16 * second, hidden).relu().dense(hidden, 10).done();
-}
-Graph network_d() {
-  Network network({1, 28, 28, 1});
-  network.conv(1, 5, 2, "same_upper").relu().flatten(980).dense(980, 100).relu().dense(100, 10);
-  return network.done();
-}
 
 // ---- the list of networks
 
@@ -130,10 +53,9 @@ struct Entry {
 Entry built(const std::string& name, const std::function<Graph()>& make) {
   return {name, [make]() -> std::optional<Model> {
             Model model{make(), {}};
-            std::mt19937 random(23);
             Shape shape = *model.graph.value(model.graph.inputs[0]).shape;
             const int64_t count = shape.elements();
-            model.calibration = FloatTensor(std::move(shape), even(count, 1, random));
+            model.calibration = FloatTensor(std::move(shape), test::EvenNumbers(23)(count, 1));
             return model;
           }};
 }
@@ -158,10 +80,17 @@ const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = {
       digits("digits.pb"),
       digits("digits.onnx"),
-      built("securenn-a", network_a),
-      built("securenn-b", [] { return two_convolutions(16, 16, 100); }),
-      built("securenn-c", [] { return two_convolutions(20, 50, 500); }),
-      built("securenn-d", network_d),
+      built("securenn-a", test::securenn_a),
+      built("securenn-b", test::securenn_b),
+      built("securenn-c", test::securenn_c),
+      built("securenn-d", test::securenn_d),
+      built("resnet18", [] { return test::resnet(18); }),
+      built("resnet34", [] { return test::resnet(34); }),
+      built("resnet50", [] { return test::resnet(50); }),
+      built("resnet101", [] { return test::resnet(101); }),
+      built("resnet152", [] { return test::resnet(152); }),
+      built("densenet121", test::densenet121),
+      built("squeezenet1.1", test::squeezenet11),
       published("squeezenet.pb", "squeezenet-v1.0-imagenet/squeezenet_v1.0_frozen.pb", "in_nhwc.npy"),
       published("squeezenet.onnx", "squeezenet-v1.0-imagenet/squeezenet_v1.0.onnx", "in_nchw.npy"),
       published("resnet20.onnx", "resnet20-cifar10/resnet20.onnx", "in.npy"),
@@ -223,14 +152,11 @@ void add_network(const Entry& entry, Costs& costs) {
   }
 }
 
-// costs computes all lines once, for all tests of this program.
-const Costs& costs() {
-  static const Costs result = [] {
-    Costs all;
-    for (const Entry& entry : entries()) add_network(entry, all);
-    return all;
-  }();
-  return result;
+const Entry& entry_of(const std::string& name) {
+  const auto found =
+      std::find_if(entries().begin(), entries().end(), [&](const Entry& entry) { return entry.name == name; });
+  CHECK(found != entries().end(), "no network {}", name);
+  return *found;
 }
 
 Table read_golden() {
@@ -246,16 +172,16 @@ Table read_golden() {
 
 std::string network_of(const std::string& key) { return key.substr(0, key.find(' ')); }
 
-bool is_absent(const std::string& key) {
-  const std::vector<std::string>& absent = costs().absent;
+bool is_absent(const Costs& costs, const std::string& key) {
+  const std::vector<std::string>& absent = costs.absent;
   return std::find(absent.begin(), absent.end(), network_of(key)) != absent.end();
 }
 
 // write_golden keeps the lines of models that are not here, and the order of entries().
-void write_golden(const Table& before) {
-  Table all = costs().lines;
+void write_golden(const Costs& costs, const Table& before) {
+  Table all = costs.lines;
   for (const auto& [key, figures] : before)
-    if (is_absent(key)) all[key] = figures;
+    if (is_absent(costs, key)) all[key] = figures;
   std::ofstream file(kGolden);
   file << kHeader;
   for (const Entry& entry : entries())
@@ -265,43 +191,96 @@ void write_golden(const Table& before) {
 }
 
 // differences shows lines as a diff does.
-std::string differences(const Table& golden) {
+std::string differences(const Costs& costs, const Table& golden) {
   std::string text;
   for (const auto& [key, figures] : golden) {
-    const auto now = costs().lines.find(key);
-    if (is_absent(key) || (now != costs().lines.end() && now->second == figures)) continue;
+    const auto now = costs.lines.find(key);
+    if (is_absent(costs, key) || (now != costs.lines.end() && now->second == figures)) continue;
     text += fmt::format("- {}: {}\n", key, figures);
-    if (now != costs().lines.end()) text += fmt::format("+ {}: {}\n", key, now->second);
+    if (now != costs.lines.end()) text += fmt::format("+ {}: {}\n", key, now->second);
   }
-  for (const auto& [key, figures] : costs().lines)
+  for (const auto& [key, figures] : costs.lines)
     if (golden.count(key) == 0) text += fmt::format("+ {}: {}\n", key, figures);
   return text;
 }
 
 TEST(Costs, AreThoseOfTheGoldenFile) {
+  Costs costs;
+  for (const Entry& entry : entries()) add_network(entry, costs);
   const Table golden = read_golden();
   if (std::getenv("TREVILLE_UPDATE_GOLDEN") != nullptr) {
-    write_golden(golden);
+    write_golden(costs, golden);
     GTEST_SKIP() << kGolden << " written";
   }
-  for (const std::string& name : costs().absent) std::cout << "not checked, as the model is not here: " << name << "\n";
-  for (const std::string& reason : costs().not_allowed) std::cout << "does not compile: " << reason << "\n";
-  EXPECT_EQ(differences(golden), "") << "if this is wanted: " << kUpdate;
+  for (const std::string& name : costs.absent) std::cout << "not checked, as the model is not here: " << name << "\n";
+  for (const std::string& reason : costs.not_allowed) std::cout << "does not compile: " << reason << "\n";
+  EXPECT_EQ(differences(costs, golden), "") << "if this is wanted: " << kUpdate;
 }
 
-TEST(Costs, TheNetworksBuiltHereCompileInBothRings) {
-  for (const char* name : {"digits.pb", "digits.onnx", "securenn-a", "securenn-b", "securenn-c", "securenn-d"})
+TEST(Costs, EveryNetworkBuiltHereHasItsLines) {
+  const Table golden = read_golden();
+  for (const char* name :
+       {"digits.pb", "digits.onnx", "securenn-a", "securenn-b", "securenn-c", "securenn-d", "resnet18", "resnet34",
+        "resnet50", "resnet101", "resnet152", "densenet121", "squeezenet1.1"})
     for (Ring ring : {Ring::k32, Ring::k64})
       for (std::string_view protocol : protocol_names())
-        EXPECT_EQ(costs().lines.count(key_of(name, protocol, ring)), 1u) << name << " " << protocol;
+        EXPECT_EQ(golden.count(key_of(name, protocol, ring)), 1u) << name << " " << protocol;
 }
 
-// lines_of lists the figures of a network, by protocol and ring.
+// lines_of computes the figures of a network, by protocol and ring.
 std::vector<std::string> lines_of(const std::string& network) {
+  Costs costs;
+  add_network(entry_of(network), costs);
   std::vector<std::string> lines;
-  for (const auto& [key, figures] : costs().lines)
-    if (network_of(key) == network) lines.push_back(key.substr(network.size()) + ": " + figures);
+  for (const auto& [key, figures] : costs.lines) lines.push_back(key.substr(network.size()) + ": " + figures);
   return lines;
+}
+
+// Counts are what the reference counts of a network are about: multiply-accumulates of convolutions, elements under a
+// ReLU when pooling goes first, comparisons of maxima by rows and columns, multiply-accumulates of dense layers.
+struct Counts {
+  int64_t conv = 0, relu = 0, comparisons = 0, dense = 0;
+  bool operator==(const Counts&) const = default;
+};
+std::ostream& operator<<(std::ostream& out, const Counts& c) {
+  return out << fmt::format("conv {} relu {} comparisons {} dense {}", c.conv, c.relu, c.comparisons, c.dense);
+}
+
+// comparisons of a maximum that goes by rows, then by columns, as if windows over padding were full.
+int64_t comparisons(const PoolGeometry& pool) {
+  const int64_t rows = pool.out_h * pool.in_w * (pool.kernel_h - 1);
+  const int64_t columns = pool.out_h * pool.out_w * (pool.kernel_w - 1);
+  return pool.batch * pool.channels * (rows + columns);
+}
+
+Counts counts_of(const Program& program) {
+  Counts counts;
+  for (const Step& step : program.steps) {
+    if (const auto* linear = std::get_if<LinearStep>(&step.body)) {
+      for (const LinearTerm& term : linear->terms)
+        if (std::holds_alternative<ConvGeometry>(term.map)) {
+          counts.conv += macs(term.map);
+        } else if (std::holds_alternative<MatmulGeometry>(term.map)) {
+          counts.dense += macs(term.map);
+        }
+    } else if (std::holds_alternative<ReluStep>(step.body)) {
+      counts.relu += step.type.shape.elements();
+    } else if (const auto* pool = std::get_if<MaxPoolStep>(&step.body)) {
+      counts.comparisons += comparisons(pool->pool);
+    }
+  }
+  return counts;
+}
+
+Counts counts_of(const Graph& graph, const std::string& name) {
+  Model model{graph, entry_of(name).make()->calibration};
+  return counts_of(compile_for(model, Ring::k32).program);
+}
+
+TEST(Costs, ProgramsHoldExactlyTheOperationsOfTheNetworks) {
+  EXPECT_EQ(counts_of(test::resnet(50), "resnet50"), (Counts{4087136256, 9006592, 1204224, 2048000}));
+  EXPECT_EQ(counts_of(test::densenet121(), "densenet121"), (Counts{2833137664, 15065344, 1204224, 1024000}));
+  EXPECT_EQ(counts_of(test::squeezenet11(), "squeezenet1.1"), (Counts{387747520, 1695008, 2114560, 0}));
 }
 
 TEST(Costs, DoNotDependOnTheModelsFormat) {
@@ -363,7 +342,7 @@ TEST(Costs, ARunOfTheDigitModelSendsWhatItsLineSays) {
   const auto bytes = [&](Phase phase) { return metered.bytes[static_cast<size_t>(phase)]; };
   const std::string expected = fmt::format("offline {} online {} setup {} messages {} rounds", bytes(Phase::kOffline),
                                            bytes(Phase::kOnline), bytes(Phase::kSetup), metered.messages);
-  EXPECT_THAT(costs().lines.at("digits.pb porthos 32"), ::testing::StartsWith(expected));
+  EXPECT_THAT(read_golden().at("digits.pb porthos 32"), ::testing::StartsWith(expected));
 }
 
 TEST(Costs, DoNotDependOnTheInput) {
@@ -401,7 +380,7 @@ Graph mirrored(Graph graph) {
 }
 
 TEST(Costs, OfTwoModelsWithOnePlanAreEqual) {
-  const Entry entry = built("securenn-d", network_d);
+  const Entry entry = built("securenn-d", test::securenn_d);
   const Model model = *entry.make();
   const Model other{mirrored(model.graph), model.calibration};
   const Compiled a = compile_for(model, Ring::k32), b = compile_for(other, Ring::k32);

@@ -151,7 +151,7 @@ std::vector<Case> cases() {
       {"WeightsWithNan", {"compile", "$X/nan.onnx", "-o", "out"}, "NaN"},
       {"OperationUnsupported", {"compile", "$X/unsupported.pb", "-o", "out"}, "2 nodes are not supported"},
       {"OperationUnsupportedAtRun", {"run", "$X/unsupported.pb", "--input", "$X/good.npy"}, "digits/poo"},
-      {"KerasH5", {"inspect", "$X/model.h5"}, "tf2onnx"},
+      {"KerasH5", {"inspect", "$X/model.h5"}, "HDF5"},
       {"TensorFlowLite", {"inspect", "$X/model.tflite"}, "tf2onnx"},
       {"CompileIntoAFile", {"compile", "$M", "-o", "$X/good.npy"}, "cannot make the folder"},
 

@@ -60,7 +60,16 @@ TestModel make_model() {
   const SlotId leaky = b.add(LeakyReluStep{pooled, Bits(0), Bits(19), 3, Bits(4)});
   const SlotId sum = b.add(AddStep{b.add(AddStep{active, clipped}), offset});
   const SlotId joined = b.add(ConcatStep{{sum, leaky}, {4, 0}, 3});
-  const SlotId rescaled = b.add(RescaleStep{joined, Bits(4), Bits(22)});
+  const SlotId sign = b.add(NonNegativeStep{joined, Bits(4), Bits(22)});
+  const TableId table = b.table("table", 3, 6, true);
+  const SlotId entry = b.add(ReshapeStep{b.add(LookUpStep{joined, Bits(12), Bits(3), {table}}), {1, 3, 3, 8}});
+  const SlotId product = b.add(ProductStep{sign, joined, Elementwise{{1, 3, 3, 8}}});
+  const SlotId square = b.add(ProductStep{entry, entry, Elementwise{{1, 3, 3, 8}}});
+  const SlotId mixed = b.add(ProductStep{sign, entry, BatchMatmul{1, 6, 12, 6}});
+  const SlotId kept = b.add(AddStep{product, b.add(ScaleStep{square, 1, Bits(12)})});
+  const SlotId added = b.add(AddStep{
+      kept, b.add(PadStep{b.add(ReshapeStep{mixed, {1, 3, 3, 4}}), {0, 0, 0, 0}, {0, 0, 0, 4}}), Bits(0), Bits(12)});
+  const SlotId rescaled = b.add(RescaleStep{added, Bits(4), Bits(26)});
   LinearStep last;
   last.terms.push_back(
       {b.add(ReshapeStep{rescaled, {1, 72}}), MatmulGeometry{1, 72, 5}, b.constant("fc", {72, 5}, Bits(8))});

@@ -5,7 +5,6 @@
 #include <fstream>
 #include <map>
 #include <set>
-#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -15,6 +14,7 @@
 #include "compile/reference.h"
 #include "import/onnx.h"
 #include "run/local_run.h"
+#include "run/post_process.h"
 
 namespace treville::testing {
 namespace {
@@ -132,6 +132,11 @@ FloatTensor to_floats(const Constant& constant) {
   return {ints.shape, std::vector<float>(ints.values.begin(), ints.values.end())};
 }
 
+// is_truth_of_floats: the standard's booleans are floats 0 and 1 in the graph where floats are compared.
+bool is_truth_of_floats(const TensorProto& expected, const Constant& found) {
+  return expected.data_type() == TensorProto::BOOL && std::holds_alternative<FloatTensor>(found);
+}
+
 void check_float(const OnnxNodeCase& test, const PreparedCase& prepared, const Graph& graph) {
   const std::vector<Constant> outputs = float_run(graph, prepared.inputs);
   if (outputs.size() != test.outputs.size())
@@ -139,6 +144,10 @@ void check_float(const OnnxNodeCase& test, const PreparedCase& prepared, const G
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Constant expected = import::decode_onnx_tensor(test.outputs[i], "expected output");
     const std::string what = fmt::format("float, output {}", i);
+    if (is_truth_of_floats(test.outputs[i], outputs[i])) {
+      compare(what, to_floats(expected), to_floats(outputs[i]), 0, 0);
+      continue;
+    }
     if (expected.index() != outputs[i].index()) throw Mismatch{what + ": floats where integers belong, or the reverse"};
     if (shape_of(expected) != shape_of(outputs[i]))
       throw Mismatch{fmt::format("{}: expected shape {}, found {}", what, to_string(shape_of(expected)),
@@ -159,18 +168,6 @@ double largest_magnitude(const std::vector<FloatTensor>& tensors) {
   return largest;
 }
 
-// softmax is what a recipient does with revealed logits.
-void softmax(FloatTensor& tensor) {
-  const auto columns = static_cast<size_t>(tensor.shape[tensor.shape.rank() - 1]);
-  for (size_t first = 0; first < tensor.values.size(); first += columns) {
-    const auto row = std::span(tensor.values).subspan(first, columns);
-    const float largest = *std::max_element(row.begin(), row.end());
-    float sum = 0;
-    for (float& value : row) sum += value = std::exp(value - largest);
-    for (float& value : row) value /= sum;
-  }
-}
-
 std::map<std::string, RingTensor> encode_inputs(const Program& program, const PreparedCase& prepared) {
   std::map<std::string, RingTensor> inputs;
   size_t next = 0;
@@ -186,24 +183,44 @@ std::map<std::string, RingTensor> encode_inputs(const Program& program, const Pr
   return inputs;
 }
 
+// Limit: what fixed point does not do as the standard's floats do, how far off it may be (as a share of the largest
+// output, or of 1), and why. Such a test passes in float, and its secure result is still compared, with that share.
+struct Limit {
+  std::string_view test;  // how the name begins
+  double share;
+  const char* reason;
+};
+constexpr double kShare = 0x1p-8;
+constexpr Limit kLimits[] = {
+    {"test_round", 0.5, "halves are rounded up, not to the even neighbour"},
+    {"test_layer_normalization", 0x1p-4,
+     "written out, it divides by a root of which nothing bounds the range from below; the operation itself is finer"},
+};
+
+const Limit* limit_of(const OnnxNodeCase& test) {
+  const auto* found = std::find_if(std::begin(kLimits), std::end(kLimits),
+                                   [&](const Limit& limit) { return test.name.starts_with(limit.test); });
+  return found == std::end(kLimits) ? nullptr : found;
+}
+
 void check_protocol(const char* protocol, const OnnxNodeCase& test, const Compiled& compiled,
-                    const std::map<std::string, RingTensor>& inputs) {
+                    const std::map<std::string, RingTensor>& inputs, double share) {
   const LocalRunResult result = run_local(protocol, compiled.program, compiled.constants, inputs);
   const bool alone = std::string_view(protocol) == "clear";
   const auto& outputs = result.outputs[index_of(alone ? PartyId::kEvaluator : PartyId::kDealer)];
   if (outputs.size() != test.outputs.size())
     throw Mismatch{fmt::format("{}: expected {} outputs, found {}", protocol, test.outputs.size(), outputs.size())};
   for (size_t i = 0; i < outputs.size(); ++i) {
-    FloatTensor found = decode(outputs[i].value, outputs[i].type);
-    if (outputs[i].post == PostProcess::kSoftmax) softmax(found);
+    const FloatTensor revealed = decode(outputs[i].value, outputs[i].type);
+    const FloatTensor found = post_process(revealed, outputs[i].post, outputs[i].top);
     const FloatTensor expected = to_floats(import::decode_onnx_tensor(test.outputs[i], "expected output"));
     compare(fmt::format("{}, output {}", protocol, i), expected, found,
-            std::exp2(-8) * std::max(1.0, largest_magnitude({expected})), precision_of(test.outputs[i]));
+            share * std::max(1.0, largest_magnitude({expected})), precision_of(test.outputs[i]));
   }
 }
 
 // check_secure throws UserError where the compiler refuses the model.
-void check_secure(const OnnxNodeCase& test, const PreparedCase& prepared) {
+void check_secure(const OnnxNodeCase& test, const PreparedCase& prepared, double share) {
   CompileOptions options;
   options.ring = Ring::k64;
   if (prepared.inputs.size() == 1) {
@@ -215,8 +232,8 @@ void check_secure(const OnnxNodeCase& test, const PreparedCase& prepared) {
   }
   const Compiled compiled = compile(prepared.graph, options);
   const std::map<std::string, RingTensor> inputs = encode_inputs(compiled.program, prepared);
-  check_protocol("clear", test, compiled, inputs);
-  check_protocol("porthos", test, compiled, inputs);
+  check_protocol("clear", test, compiled, inputs, share);
+  check_protocol("porthos", test, compiled, inputs, share);
 }
 
 bool depends_on_secrets(const Graph& graph) {
@@ -249,8 +266,7 @@ std::optional<OnnxNodeCase> read_onnx_node_case(const std::filesystem::path& fol
 }
 
 bool in_table(const OnnxNodeCase& test) {
-  return std::all_of(test.ops.begin(), test.ops.end(),
-                     [](const std::string& op) { return import::find_onnx_row(op) != nullptr; });
+  return std::all_of(test.ops.begin(), test.ops.end(), [](const std::string& op) { return import::has_onnx_row(op); });
 }
 
 std::vector<Secret> variants(const OnnxNodeCase& test) {
@@ -289,7 +305,9 @@ Outcome run_onnx_node_case(const OnnxNodeCase& test, Secret secret) {
     outcome.level = Level::kFloat;
     outcome.reason = "no output depends on a secret";
     if (prepared.inputs.empty() || !depends_on_secrets(graph)) return outcome;
-    check_secure(test, prepared);
+    const Limit* limit = limit_of(test);
+    check_secure(test, prepared, limit ? limit->share : kShare);
+    if (limit) return {Level::kFloat, limit->reason, ""};
     return {Level::kSecure, "", ""};
   } catch (const UserError& error) {
     outcome.reason = error.what();

@@ -56,16 +56,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--treville", default=str(ROOT / "build/release/treville"))
     parser.add_argument("--kernels", help="the kernels_bench program; measured first when given")
+    parser.add_argument("--only-kernels", action="store_true", help="measure the kernels and no network")
     parser.add_argument("--models", type=pathlib.Path, help="folder of MODEL.onnx with MODEL.inputs.npy")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", help="networks whose name contains this")
     parser.add_argument("--ring", type=int, choices=(32, 64))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.kernels and not options.json and not options.only:
-        subprocess.run([options.kernels, "--benchmark_min_time=0.2"], check=True)
+    if options.only_kernels and not options.kernels:
+        sys.exit("--only-kernels needs --kernels, the kernels_bench program")
+    kernels = None
+    if options.kernels and not options.only:
+        if options.json:
+            measured = subprocess.run([options.kernels, "--json"], check=True, capture_output=True, text=True)
+            kernels = json.loads(measured.stdout)
+        else:
+            subprocess.run([options.kernels], check=True)
+            print(flush=True)
     rows = []
-    for name, model, inputs, calibration in networks(options.models):
+    for name, model, inputs, calibration in [] if options.only_kernels else networks(options.models):
         if options.only and options.only not in name:
             continue
         report = run(options.treville, model, inputs, calibration, options.repeat, options.ring)
@@ -81,7 +90,12 @@ def main() -> int:
             "agrees": report["plaintext"]["agrees"], "largest_error": report["plaintext"]["largest_error"],
         })
     if options.json:
-        print(json.dumps({"machine": machine(), "date": datetime.date.today().isoformat(), "rows": rows}, indent=2))
+        document = {"machine": machine(), "date": datetime.date.today().isoformat(), "rows": rows}
+        if kernels:
+            document["kernels"] = kernels
+        print(json.dumps(document, indent=2))
+        return 0
+    if options.only_kernels:
         return 0
     print(f"{machine()}; {datetime.date.today().isoformat()}; three processes over TLS on loopback\n")
     print("| network | ring | seconds, median (min to max) | CPU s | traffic MB | online MB | set-up MB | rounds | tensors MB | agrees |")

@@ -15,6 +15,7 @@ ALLOWED = {
     "base": set(),
     "tensor": {"base"},
     "data": {"base", "tensor"},
+    "accuracy": {"base"},
     "kernels": {"base", "tensor"},
     "crypto": {"base", "tensor"},
     "graph": {"base", "tensor"},
@@ -24,9 +25,10 @@ ALLOWED = {
     "compile": {"base", "tensor", "kernels", "graph", "ops", "program"},
     "net": {"base", "tensor", "crypto"},
     "attest": {"base", "crypto", "net"},
-    "party": {"base", "tensor", "crypto", "net", "attest"},
-    "mpc": {"base", "tensor", "kernels", "crypto", "net", "party"},
-    "run": {"base", "tensor", "kernels", "crypto", "net", "party", "mpc", "program"},
+    "store": {"base", "tensor", "crypto", "net"},
+    "party": {"base", "tensor", "crypto", "net", "attest", "store"},
+    "mpc": {"base", "tensor", "kernels", "crypto", "net", "store", "party"},
+    "run": {"base", "tensor", "kernels", "crypto", "net", "store", "party", "mpc", "program"},
     "cost": {"base", "tensor", "crypto", "net", "party", "mpc", "program", "run"},
 }
 # headers of systems that belong to one folder only
@@ -35,6 +37,7 @@ CONFINED = {
     r"<hwy/": {"kernels", "crypto"},
     r"<asio": {"net", "party"},
     r"<(sys/socket|netinet/\w+|arpa/inet)\.h>": {"net", "party"},
+    r"<cairo": {"accuracy"},
     r"<openssl/": {"crypto", "net", "party"},
 }
 

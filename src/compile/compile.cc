@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "compile/drop_constants.h"
+#include "compile/expand_composites.h"
+#include "compile/expand_einsum.h"
 #include "compile/fold_batchnorm.h"
 #include "compile/fold_constants.h"
 #include "compile/infer_shapes.h"
@@ -74,9 +76,13 @@ Compiled compile(Graph graph, const CompileOptions& options) {
 
   infer_shapes(graph, options.batch);
   after_graph_pass("infer_shapes");
+  graph_pass("expand_einsum", expand_einsum);
   graph_pass("fold_constants", fold_constants);
   graph_pass("remove_identities", remove_identities);
   const int64_t parameters = graph.parameters();
+  graph_pass("expand_composites", expand_composites);
+  graph_pass("fold_constants", fold_constants);
+  graph_pass("remove_identities", remove_identities);
   graph_pass("to_nhwc", to_nhwc);
   graph_pass("remove_identities", remove_identities);
   graph_pass("merge_pads", merge_pads);

@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "graph/graph.h"
+#include "ops/op.h"
 
 namespace treville {
 
@@ -14,10 +15,18 @@ namespace treville {
 // arithmetic from that interval.
 enum class Ranges : uint8_t { kCalibrated, kSynthetic, kGuaranteed };
 
-// ValueRange is what is known of a value: |x| <= bound with the margin included, and its typical size.
+// ValueRange is what is known of a value: |x| <= bound with the margin included, its typical size, and two intervals
+// for the functions that are looked up (margin included; an empty one stands for -bound to bound): `ratio` keeps the
+// sign of a value that was always positive or always negative, as a reciprocal needs, `wide` also allows for sums that
+// come out differently by as much as they varied.
 struct ValueRange {
   double bound = 0;
   double rms = 0;
+  Interval ratio{}, wide{};
+  Interval arguments(bool keeps_sign) const {
+    const Interval& chosen = keeps_sign ? ratio : wide;
+    return chosen.low < chosen.high ? chosen : Interval{-bound, bound};
+  }
 };
 
 // ValuePlan: scale is the number of fraction bits wanted once the value is truncated; limit is the largest at which it,

@@ -64,9 +64,11 @@ FloatTensor vector_of(const std::vector<double>& values) {
   return result;
 }
 
+bool is_convolution(const Node& node) { return node.op == "Conv" || node.op == "ConvTranspose"; }
+
 // is_linear: a convolution or product whose weight (and bias) is constant and stands on the right.
 bool is_linear(const Graph& graph, const Node& node) {
-  if (node.op == "Conv") {
+  if (is_convolution(node)) {
     if (node.get_string("layout", "NHWC") != "NHWC" || graph.constant(node.inputs[0])) return false;
     return std::all_of(node.inputs.begin() + 1, node.inputs.end(),
                        [&](ValueId id) { return float_constant(graph, id); });
@@ -76,10 +78,32 @@ bool is_linear(const Graph& graph, const Node& node) {
   return weight && weight->shape.rank() == 2;
 }
 
-// scale_outputs returns the weight with each output channel (its last dimension) multiplied.
-FloatTensor scale_outputs(FloatTensor weight, const std::vector<double>& factor) {
+// Channels of x and of the result that an element of a linear layer's weight joins.
+struct Channels {
+  size_t in, out;
+};
+
+// channels_of: a convolution's weight is [kernel..., in/groups, out], a transposed one's [kernel..., out/groups, in], a
+// matrix [in, out].
+Channels channels_of(const Node& linear, const Shape& weight, size_t i) {
+  const auto last = static_cast<size_t>(weight[weight.rank() - 1]);
+  const auto inner = static_cast<size_t>(weight[weight.rank() - 2]);
+  const auto groups = static_cast<size_t>(is_convolution(linear) ? linear.get_int("groups", 1) : 1);
+  const size_t at_last = i % last, at_inner = i / last % inner;
+  const size_t across = at_last / (last / groups) * inner + at_inner;  // of the side that is counted within its group
+  return linear.op == "ConvTranspose" ? Channels{at_last, across} : Channels{across, at_last};
+}
+
+size_t output_channels(const Node& linear, const Shape& weight) {
+  const int last = weight.rank() - 1;
+  if (linear.op != "ConvTranspose") return static_cast<size_t>(weight[last]);
+  return static_cast<size_t>(weight[last - 1] * linear.get_int("groups", 1));
+}
+
+// scale_outputs returns the weight with each output channel multiplied.
+FloatTensor scale_outputs(const Node& linear, FloatTensor weight, const std::vector<double>& factor) {
   for (size_t i = 0; i < weight.values.size(); ++i)
-    weight.values[i] = static_cast<float>(weight.values[i] * factor[i % factor.size()]);
+    weight.values[i] = static_cast<float>(weight.values[i] * factor[channels_of(linear, weight.shape, i).out]);
   return weight;
 }
 
@@ -98,8 +122,8 @@ bool fold_backward(Graph& graph, Node& node, const Affine& affine, const Uses& u
   Node& linear = graph.nodes[static_cast<size_t>(producer)];
   if (!is_linear(graph, linear) || (linear.op == "MatMul" && !affine.has_factor())) return false;
   const FloatTensor& weight = *float_constant(graph, linear.inputs[1]);
-  if (weight.shape[weight.shape.rank() - 1] != static_cast<int64_t>(affine.factor.size())) return false;
-  FloatTensor scaled = scale_outputs(weight, affine.factor);
+  if (output_channels(linear, weight.shape) != affine.factor.size()) return false;
+  FloatTensor scaled = scale_outputs(linear, weight, affine.factor);
   linear.inputs[1] = graph.add_constant(linear.name + "_weight", std::move(scaled));
   if (linear.op == "MatMul") {
     become_sum(graph, node, affine.x, affine.offset);
@@ -143,17 +167,10 @@ bool merge(Graph& graph, Node& node, const Affine& second, const Uses& uses) {
   return true;
 }
 
-// input_channel is the channel of x that element i of a linear layer's weight multiplies.
-size_t input_channel(const Node& linear, const Shape& weight, size_t i) {
-  if (linear.op == "MatMul") return i / static_cast<size_t>(weight[1]);
-  const auto out = static_cast<size_t>(weight[3]), inner = static_cast<size_t>(weight[2]);
-  const auto groups = static_cast<size_t>(linear.get_int("groups", 1));
-  return (i % out) / (out / groups) * inner + i / out % inner;
-}
-
+// is_padded: some outputs of the layer see fewer elements of x than others, at its borders.
 bool is_padded(const Node& linear) {
   const auto pads = linear.get_ints("pads");
-  return linear.op == "Conv" && std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; });
+  return linear.op == "ConvTranspose" || std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; });
 }
 
 // is_input: x is an input of the model, perhaps transposed.
@@ -177,11 +194,11 @@ bool fold_forward(Graph& graph, Node& linear, const Uses& uses) {
   if (affine->has_offset() && !is_input(graph, affine->x, uses)) return false;
   if (std::any_of(affine->factor.begin(), affine->factor.end(), [](double f) { return f == 0; })) return false;
   FloatTensor weight = *float_constant(graph, linear.inputs[1]);
-  std::vector<double> bias(static_cast<size_t>(weight.shape[weight.shape.rank() - 1]), 0);
+  std::vector<double> bias(output_channels(linear, weight.shape), 0);
   for (size_t i = 0; i < weight.values.size(); ++i) {
-    const size_t channel = input_channel(linear, weight.shape, i);
-    bias[i % bias.size()] += weight.values[i] * affine->offset[channel];
-    weight.values[i] = static_cast<float>(weight.values[i] * affine->factor[channel]);
+    const Channels channels = channels_of(linear, weight.shape, i);
+    bias[channels.out] += weight.values[i] * affine->offset[channels.in];
+    weight.values[i] = static_cast<float>(weight.values[i] * affine->factor[channels.in]);
   }
   linear.inputs[1] = graph.add_constant(linear.name + "_weight", std::move(weight));
   if (keeps_offset) {

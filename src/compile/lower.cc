@@ -20,6 +20,7 @@ namespace {
 constexpr int kMostWeightBits = 25;
 constexpr int kFewestWeightBits = 2;
 constexpr int kStarvingWeightBits = 10;
+constexpr int kInverseBits = 14;
 // An operand with so many fraction bits more than planned is truncated before a linear layer.
 constexpr int kExcessBits = 3;
 
@@ -30,7 +31,7 @@ class Emitter {
 
   SlotId append(StepBody body, const std::string& layer, double bound) {
     Step step;
-    step.type = infer_type(body, types, program.constants);
+    step.type = infer_type(body, types, program);
     step.type.bound = bound;
     step.layer = layer;
     step.result = SlotId(static_cast<uint32_t>(types.size()));
@@ -50,6 +51,14 @@ class Emitter {
     program.constants.push_back({unique_name(name), values.shape, program.ring, Bits(scale)});
     constants.push_back(std::move(quantised));
     return ConstantId(static_cast<uint32_t>(constants.size() - 1));
+  }
+
+  // add_table: equal tables are one, whatever layer asks for them first.
+  TableId add_table(const std::string& name, const LookUpTable& table) {
+    for (size_t i = 0; i < program.tables.size(); ++i)
+      if (program.tables[i].table == table) return TableId(static_cast<uint32_t>(i));
+    program.tables.push_back({unique_name(name), table, Bits(0)});
+    return TableId(static_cast<uint32_t>(program.tables.size() - 1));
   }
 
   // producer is the step that makes a slot: in single-assignment form outputs alone make none, so it is looked up.
@@ -75,6 +84,12 @@ class Emitter {
   std::set<std::string> names_;
 };
 
+double largest_of(const FloatTensor& weight) {
+  double largest = 0;
+  for (float value : weight.values) largest = std::max(largest, std::abs(static_cast<double>(value)));
+  return largest;
+}
+
 int log2_of(int64_t divisor) { return static_cast<int>(std::floor(std::log2(static_cast<double>(divisor)))); }
 // effective: fraction bits of the real value, when a divisor stands behind the integer.
 int effective(const SlotType& type) { return type.scale.value() + log2_of(type.divisor); }
@@ -94,8 +109,8 @@ class Lowering final : public LowerContext {
     for (ValueId input : graph_.inputs) lower_input(input);
     for (const Node& node : graph_.nodes) {
       node_ = &node;
-      if (node.op == "Softmax") {
-        lower_softmax();
+      if (node.op == "Softmax" || node.op == "TopK") {
+        lower_post_processed();
       } else {
         find_op(node.op)->lower(*this);
       }
@@ -130,14 +145,26 @@ class Lowering final : public LowerContext {
     if (read.size() == 1) wanted_scale_[result] = wanted_scale(read[0]);
     return result;
   }
-  SlotId linear(SlotId x, const LinearMap& map, const FloatTensor& weight, const FloatTensor* bias) override;
+  SlotId linear(std::vector<Term> terms, const FloatTensor* bias) override;
+  SlotId masked(SlotId x, const FloatTensor& weight) override { return masked_operand(x, largest_of(weight)); }
+  SlotId product(SlotId a, SlotId b, const ProductGeometry& geometry) override;
+  SlotId masked_at(SlotId x, int scale) override;
+  Interval argument_range(int input, bool keeps_sign) const override {
+    return plan_.of(input_value(input)).range.arguments(keeps_sign);
+  }
+  double result_bound() const override { return result_plan().range.bound; }
+  int scale_limit() const override { return result_plan().limit; }
+  int wanted_scale() const override { return result_plan().scale; }
+  double typical() const override { return result_plan().range.rms; }
+  TableId add_table(const LookUpTable& table) override { return emitter_.add_table(node_->name + "_t", table); }
   Truncation truncation(SlotId x, Use use) override { return truncation(x, use, type(x).bound); }
   Truncation truncation(SlotId x, Use use, double bound) override {
     const bool is_index = !is_float(graph_, node_->outputs[0]);
     return truncation_to(x, use, bound, is_index ? width_ : result_plan().scale);
   }
   Alignment align(std::vector<SlotId> slots) override;
-  SlotId add_constant(SlotId x, const FloatTensor& c) override;
+  SlotId add_constant(SlotId x, const FloatTensor& c) override { return add_constant(x, c, result_plan().range.bound); }
+  SlotId add_constant(SlotId x, const FloatTensor& c, double bound) override;
   int64_t quantise(double value, SlotId like) const override {
     return std::llround(std::ldexp(value * static_cast<double>(type(like).divisor), type(like).scale.value()));
   }
@@ -157,11 +184,13 @@ class Lowering final : public LowerContext {
 
   void check_supported() const;
   void lower_input(ValueId input);
-  void lower_softmax();
+  void lower_post_processed();
   void lower_output(ValueId output, const std::string& name);
   Truncation truncation_to(SlotId x, Use use, double bound, int target) const;
   SlotId rescaled(SlotId x, int target);
   SlotId masked_operand(SlotId x, double largest_weight);
+  SlotId undivided(SlotId x);
+  SlotId factor(SlotId x);
   SlotId with_divisor(SlotId x, int64_t divisor);
   int wanted_scale(SlotId x) const {
     const auto found = wanted_scale_.find(x);
@@ -179,14 +208,15 @@ class Lowering final : public LowerContext {
   std::map<ValueId, SlotId> slots_;
   std::map<SlotId, int> wanted_scale_;                 // the plan's scale of the value a slot holds
   std::map<std::pair<SlotId, int>, SlotId> rescaled_;  // by slot and target scale
-  std::set<ValueId> softmaxed_;                        // outputs on which the recipient computes a softmax
+  std::map<SlotId, SlotId> undivided_;
+  std::map<ValueId, std::pair<PostProcess, int64_t>> post_processed_;  // what the recipient computes from an output
 };
 
 void Lowering::check_supported() const {
   std::string missing;
   for (const Node& node : graph_.nodes) {
     const OpDef* op = find_op(node.op);
-    if (node.op != "Softmax" && (op == nullptr || op->lower == nullptr))
+    if (op == nullptr || op->lower == nullptr)
       missing += fmt::format("\n  node \"{}\": {}", node.name, node.origin.empty() ? node.op : node.origin);
   }
   if (!missing.empty()) throw UserError("{}: these operations have no secure form:{}", graph_.name, missing);
@@ -201,23 +231,33 @@ void Lowering::lower_input(ValueId input) {
   wanted_scale_[slot] = plan.scale;
 }
 
-void Lowering::lower_softmax() {
-  const ValueId result = node_->outputs[0];
-  const bool is_output = std::find(graph_.outputs.begin(), graph_.outputs.end(), result) != graph_.outputs.end();
-  const auto axis = node_->get_int("axis", -1);
-  const int rank = input_shape(0).rank();
-  if (!is_output || uses_.count(result) != 1) fail("a softmax inside the model has no secure form; only at its end");
-  if (axis != -1 && axis != rank - 1) fail("a softmax over another axis than the last is not supported");
-  set_result(operand(0), 0);
-  softmaxed_.insert(result);
+// lower_post_processed: a softmax or a choice of the largest, which the recipient computes on the revealed operand.
+void Lowering::lower_post_processed() {
+  const bool is_softmax = node_->op == "Softmax";
+  const char* what = is_softmax ? "a softmax" : "a choice of the largest values";
+  const int64_t axis = node_->get_int("axis", -1);
+  if (axis != -1 && axis != input_shape(0).rank() - 1)
+    fail(fmt::format("{} over another axis than the last is not supported", what));
+  if (!is_softmax && node_->get_int("largest", 1) == 0)
+    fail("the smallest values are not supported (supported: the largest). Negate them in the model.");
+  for (size_t i = 0; i < node_->outputs.size(); ++i) {
+    const ValueId result = node_->outputs[i];
+    const auto reveals = std::count(graph_.outputs.begin(), graph_.outputs.end(), result);
+    if (reveals != uses_.count(result) || (reveals == 0 && node_->outputs.size() == 1))
+      fail(fmt::format("{} inside the model has no secure form; only at its end", what));
+    slots_[result] = operand(0);
+    const PostProcess choice = i == 0 ? PostProcess::kTopValues : PostProcess::kTopIndices;
+    post_processed_[result] = {is_softmax ? PostProcess::kSoftmax : choice, is_softmax ? 0 : node_->get_int("k", 1)};
+  }
 }
 
 void Lowering::lower_output(ValueId output, const std::string& name) {
   const auto found = slots_.find(output);
   if (found == slots_.end())
     throw UserError("{}: output \"{}\" is a constant; there is nothing to compute", graph_.name, name);
-  const PostProcess post = softmaxed_.count(output) ? PostProcess::kSoftmax : PostProcess::kNone;
-  emitter_.append_output({found->second, options_.recipient, name, options_.policy, post}, name);
+  const auto post = post_processed_.find(output);
+  const auto [kind, top] = post == post_processed_.end() ? std::pair(PostProcess::kNone, int64_t{0}) : post->second;
+  emitter_.append_output({found->second, options_.recipient, name, options_.policy, kind, top}, name);
 }
 
 // truncation_to brings x to the target scale, or to the nearest one that k and the modulus allow: below it, else above.
@@ -268,23 +308,90 @@ SlotId Lowering::masked_operand(SlotId x, double largest_weight) {
   return effective(type(x)) > wanted + kExcessBits || starves_weights ? rescaled(x, wanted) : x;
 }
 
-SlotId Lowering::linear(SlotId x, const LinearMap& map, const FloatTensor& weight, const FloatTensor* bias) {
+SlotId Lowering::linear(std::vector<Term> terms, const FloatTensor* bias) {
   double largest = 0;
-  for (float value : weight.values) largest = std::max(largest, std::abs(static_cast<double>(value)));
-  x = masked_operand(x, largest);
-  const auto divisor = static_cast<double>(type(x).divisor);
+  for (const Term& term : terms) largest = std::max(largest, largest_of(term.weight));
+  for (Term& term : terms) term.x = masked_operand(term.x, largest);
+  const SlotType x = type(terms[0].x);
+  const auto divisor = static_cast<double>(x.divisor);
   const int weight_bits = largest > 0 ? magnitude_bits(largest / divisor) : 0;
-  const int x_scale = type(x).scale.value();
-  const int scale = std::min(result_plan().limit, x_scale + kMostWeightBits - weight_bits);
-  const int weight_scale = scale - x_scale;
+  const int scale = std::min(result_plan().limit, x.scale.value() + kMostWeightBits - weight_bits);
+  const int weight_scale = scale - x.scale.value();
   if (weight_scale < 0 || weight_scale + weight_bits < kFewestWeightBits)
     fail(fmt::format("the range of its result needs {} integer bits; {} bits are missing for the weights",
                      magnitude_bits(result_plan().range.bound), kFewestWeightBits - weight_scale - weight_bits));
   LinearStep step;
-  step.terms.push_back({x, map, emitter_.add_constant(node_->name + "_w", weight, 1 / divisor, weight_scale)});
+  for (const Term& term : terms) {
+    const SlotType& operand = type(term.x);
+    CHECK(operand.scale == x.scale && operand.divisor == x.divisor, "the terms of {} have different scales", node_->op);
+    const ConstantId weight = emitter_.add_constant(node_->name + "_w", term.weight, 1 / divisor, weight_scale);
+    step.terms.push_back({term.x, term.map, weight});
+  }
   if (bias != nullptr) step.bias = emitter_.add_constant(node_->name + "_b", *bias, 1, scale);
   step.modulus = bits_of(plan_.ring);
   return emit(std::move(step));
+}
+
+// undivided multiplies by the inverse of the divisor, which then no longer stands behind the integers. The inverse has
+// kInverseBits significant bits; x gives up fraction bits for them.
+SlotId Lowering::undivided(SlotId x) {
+  if (type(x).divisor == 1) return x;
+  if (const auto found = undivided_.find(x); found != undivided_.end()) return found->second;
+  const double bound = type(x).bound;
+  const int weight_scale = log2_of(type(x).divisor) + kInverseBits;
+  const int room = width_ - 2 - magnitude_bits(bound) - weight_scale;
+  const bool fits = is_full_mask(x) && type(x).scale.value() <= room;
+  const SlotId masked = fits ? x : rescaled(x, std::min(wanted_scale(x), room + log2_of(type(x).divisor)));
+  const SlotType held = type(masked);
+  const auto divisor = static_cast<double>(held.divisor);
+  if (held.scale.value() > room)
+    fail(fmt::format("a sum that stands for an average of {} leaves no room in the {}-bit ring", held.divisor, width_));
+  const ChannelGeometry map{held.shape.elements(), 1};
+  const FloatTensor one(Shape{1}, {1.0F});
+  LinearStep step;
+  const SlotId flat = emit(ReshapeStep{masked, treville::input_shape(map)}, bound);
+  step.terms.push_back({flat, map, emitter_.add_constant(node_->name + "_d", one, 1 / divisor, weight_scale)});
+  step.modulus = bits_of(plan_.ring);
+  const SlotId result = emit(ReshapeStep{emit(std::move(step), bound), held.shape}, bound);
+  wanted_scale_[result] = wanted_scale(x);
+  return undivided_[x] = result;
+}
+
+SlotId Lowering::masked_at(SlotId x, int scale) {
+  x = undivided(x);
+  return is_full_mask(x) && type(x).scale.value() <= scale ? x : rescaled(x, scale);
+}
+
+// factor gives x as a product reads it: masked, and not much finer than planned.
+SlotId Lowering::factor(SlotId x) {
+  const int wanted = std::max(0, wanted_scale(x));
+  x = undivided(x);
+  const bool is_fine = type(x).scale.value() > wanted + kExcessBits;
+  return is_full_mask(x) && !is_fine ? x : rescaled(x, wanted);
+}
+
+SlotId Lowering::product(SlotId a, SlotId b, const ProductGeometry& geometry) {
+  const int limit = result_plan().limit;
+  const bool is_square = a == b;
+  const int wanted_a = wanted_scale(a), wanted_b = wanted_scale(b);
+  a = factor(a);
+  b = is_square ? a : factor(b);
+  const auto excess = [&] { return type(a).scale.value() + type(b).scale.value() - limit; };
+  const auto narrow = [&](SlotId x, int by) { return by <= 0 ? x : rescaled(x, type(x).scale.value() - by); };
+  if (is_square) {
+    a = b = narrow(a, (excess() + 1) / 2);
+  } else {
+    a = narrow(a, std::min(excess(), type(a).scale.value() - wanted_a));
+    b = narrow(b, std::min(excess(), type(b).scale.value() - wanted_b));
+    const bool a_is_whole = type(a).scale.value() <= excess() / 2, b_is_whole = type(b).scale.value() <= excess() / 2;
+    if (!a_is_whole) a = narrow(a, b_is_whole ? excess() : (excess() + 1) / 2);
+    if (!b_is_whole) b = narrow(b, excess());
+  }
+  if (excess() > 0) {
+    fail(fmt::format("the product of its operands does not fit the {}-bit ring: {} bits are missing. {}", width_,
+                     excess(), width_ == 32 ? "Use the 64-bit ring." : "Calibrate with representative samples."));
+  }
+  return emit(ProductStep{a, b, geometry});
 }
 
 // with_divisor multiplies the integers of x so that `divisor` (a multiple of its own) stands behind them.
@@ -321,7 +428,7 @@ LowerContext::Alignment Lowering::align(std::vector<SlotId> slots) {
 }
 
 // add_constant becomes the bias of a linear step when this node alone reads it.
-SlotId Lowering::add_constant(SlotId x, const FloatTensor& c) {
+SlotId Lowering::add_constant(SlotId x, const FloatTensor& c, double bound) {
   const SlotType& held = type(x);
   const ConstantId id =
       emitter_.add_constant(node_->name + "_b", c, static_cast<double>(held.divisor), held.scale.value());
@@ -330,9 +437,9 @@ SlotId Lowering::add_constant(SlotId x, const FloatTensor& c) {
   const bool is_alone = std::all_of(node_->inputs.begin(), node_->inputs.end(),
                                     [&](ValueId input) { return graph_.constant(input) || uses_.count(input) == 1; });
   if (linear == nullptr || linear->bias || !is_alone || &step != &emitter_.program.steps.back())
-    return emit(AddConstantStep{x, id});
+    return emit(AddConstantStep{x, id}, bound);
   linear->bias = id;
-  step.type.bound = emitter_.types[index_of(x)].bound = result_plan().range.bound;
+  step.type.bound = emitter_.types[index_of(x)].bound = bound;
   return x;
 }
 

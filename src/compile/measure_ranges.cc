@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 
 #include "base/error.h"
+#include "compile/plan_fixed_point.h"
 #include "compile/reference.h"
 #include "compile/uses.h"
 
@@ -48,7 +50,8 @@ std::vector<FloatTensor> batches(const Graph& graph, const std::vector<FloatTens
 // Statistics of all runs, by value.
 struct Statistics {
   std::vector<double> largest, squares, count;
-  explicit Statistics(size_t values) : largest(values), squares(values), count(values) {}
+  std::vector<Interval> seen;
+  explicit Statistics(size_t values) : largest(values), squares(values), count(values), seen(values) {}
 };
 
 void measure_run(const Graph& graph, const std::vector<FloatTensor>& inputs, Statistics& statistics) {
@@ -56,14 +59,18 @@ void measure_run(const Graph& graph, const std::vector<FloatTensor>& inputs, Sta
     const FloatTensor* tensor = std::get_if<FloatTensor>(&constant);
     if (tensor == nullptr) return;
     double largest = 0, squares = 0;
+    const size_t i = index_of(id);
+    if (statistics.count[i] == 0 && !tensor->values.empty())
+      statistics.seen[i] = {tensor->values[0], tensor->values[0]};
     for (float value : tensor->values) {
       if (!std::isfinite(value))
         throw UserError("{}: value {} of a calibration run is not finite. Check the sample's preprocessing.",
                         graph.name, graph.value(id).name);
       largest = std::max(largest, std::abs(static_cast<double>(value)));
       squares += static_cast<double>(value) * value;
+      statistics.seen[i].low = std::min<double>(statistics.seen[i].low, value);
+      statistics.seen[i].high = std::max<double>(statistics.seen[i].high, value);
     }
-    const size_t i = index_of(id);
     statistics.largest[i] = std::max(statistics.largest[i], largest);
     statistics.squares[i] += squares;
     statistics.count[i] += static_cast<double>(tensor->values.size());
@@ -97,8 +104,50 @@ Interval interval_of(const FloatTensor& constant) {
   return {*low, *high};
 }
 
+Interval meet(const Interval& a, const Interval& b) { return {std::max(a.low, b.low), std::min(a.high, b.high)}; }
+
+// within_attributes narrows an interval to what the pass that made the node knows of its result.
+Interval within_attributes(const Node& node, Interval interval) {
+  return meet(interval, {node.get_float("at_least", -HUGE_VAL), node.get_float("at_most", HUGE_VAL)});
+}
+
+// prove_anywhere bounds every value whatever the inputs are: a sum of squares is not negative, a sigmoid lies between 0
+// and 1. A float is finite, so no interval needs to be wider than this.
+std::vector<Interval> prove_anywhere(const Graph& graph) {
+  constexpr Interval kAnything{-1e38, 1e38};
+  std::vector<Interval> known(graph.value_count(), kAnything);
+  for (size_t i = 0; i < known.size(); ++i)
+    if (const FloatTensor* constant = float_constant(graph, ValueId(i))) known[i] = interval_of(*constant);
+  for (const Node& node : graph.nodes) {
+    const OpDef* op = find_op(node.op);
+    if (op == nullptr || op->range == nullptr || !is_float(graph, node.outputs[0])) continue;
+    RangeContext context{graph, node, {}};
+    for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
+    Interval interval = kAnything;
+    try {
+      interval = op->range(context);
+    } catch (const UserError&) {  // a function that is not defined everywhere: nothing is known
+    }
+    const bool is_known = interval.low <= interval.high;
+    known[index_of(node.outputs[0])] = within_attributes(node, is_known ? meet(interval, kAnything) : kAnything);
+  }
+  return known;
+}
+
+// stretched moves both ends of an interval away from each other by the margin, but not across zero.
+Interval stretched(const Interval& seen, double margin) {
+  return {seen.low > 0 ? seen.low / margin : seen.low * margin,
+          seen.high > 0 ? seen.high * margin : seen.high / margin};
+}
+
+Interval widened(const Interval& seen, double margin) {
+  const double width = seen.high - seen.low;
+  const Interval ratio = stretched(seen, margin);
+  return {std::min(ratio.low, seen.low - width), std::max(ratio.high, seen.high + width)};
+}
+
 // prove_bounds walks the graph with interval arithmetic.
-std::vector<double> prove_bounds(const Graph& graph, Interval input_range) {
+std::vector<Interval> prove_bounds(const Graph& graph, Interval input_range) {
   std::vector<Interval> known(graph.value_count());
   for (size_t i = 0; i < known.size(); ++i)
     if (const FloatTensor* constant = float_constant(graph, ValueId(i))) known[i] = interval_of(*constant);
@@ -111,11 +160,41 @@ std::vector<double> prove_bounds(const Graph& graph, Interval input_range) {
                       graph.name, node.name, node.op);
     RangeContext context{graph, node, {}};
     for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
-    known[index_of(node.outputs[0])] = op->range(context);
+    known[index_of(node.outputs[0])] = within_attributes(node, op->range(context));
   }
-  std::vector<double> bounds;
-  for (const Interval& interval : known) bounds.push_back(interval.magnitude());
-  return bounds;
+  return known;
+}
+
+// tighten_proved: what functions and products of bounded values give needs no margin beyond what is proved (a sigmoid
+// stays below 1), but a little for the error of their tables.
+void tighten_proved(const Graph& graph, const std::vector<Interval>& proved, std::vector<ValueRange>& ranges) {
+  constexpr double kRounding = 1.0 / 256;
+  for (const Node& node : graph.nodes) {
+    const Role role = role_of(graph, node);
+    if (role != Role::kProduct && role != Role::kFunction && role != Role::kSign) continue;
+    const size_t i = index_of(node.outputs[0]);
+    ranges[i].bound = std::min(ranges[i].bound, proved[i].magnitude() * (1 + kRounding));
+  }
+}
+
+// unite_twins gives twins (one value at several time steps) one range.
+void unite_twins(const Graph& graph, std::vector<ValueRange>& ranges) {
+  std::map<std::string, std::vector<size_t>> groups;
+  for (const Node& node : graph.nodes)
+    if (node.has("twin")) groups[node.get_string("twin", "")].push_back(index_of(node.outputs[0]));
+  for (const auto& [part, twins] : groups) {
+    ValueRange all = ranges[twins[0]];
+    double squares = 0;
+    for (size_t twin : twins) {
+      const ValueRange& one = ranges[twin];
+      all.bound = std::max(all.bound, one.bound);
+      all.ratio = {std::min(all.ratio.low, one.ratio.low), std::max(all.ratio.high, one.ratio.high)};
+      all.wide = {std::min(all.wide.low, one.wide.low), std::max(all.wide.high, one.wide.high)};
+      squares += one.rms * one.rms;
+    }
+    all.rms = std::sqrt(squares / static_cast<double>(twins.size()));
+    for (size_t twin : twins) ranges[twin] = all;
+  }
 }
 
 }  // namespace
@@ -125,16 +204,22 @@ std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions&
   const Statistics statistics =
       has_samples ? measure_samples(graph, options.calibration) : measure_synthetic(graph, options.input_range);
   const bool is_proved = options.ranges == Ranges::kGuaranteed;
-  const std::vector<double> proved = is_proved ? prove_bounds(graph, options.input_range) : std::vector<double>{};
+  const std::vector<Interval> proved = is_proved ? prove_bounds(graph, options.input_range) : prove_anywhere(graph);
   const double margin = std::exp2(is_calibrated(options) ? options.margin_bits : options.synthetic_margin_bits);
   std::vector<ValueRange> ranges(graph.value_count());
   for (size_t i = 0; i < ranges.size(); ++i) {
     // An input interval that the user declared is not stretched: larger inputs are refused.
-    ranges[i].bound = is_proved ? proved[i] : statistics.largest[i] * margin;
+    ranges[i].bound = is_proved ? proved[i].magnitude() : statistics.largest[i] * margin;
+    ranges[i].ratio = is_proved ? proved[i] : meet(proved[i], stretched(statistics.seen[i], margin));
+    ranges[i].wide = is_proved ? proved[i] : meet(proved[i], widened(statistics.seen[i], margin));
     ranges[i].rms = statistics.count[i] > 0 ? std::sqrt(statistics.squares[i] / statistics.count[i]) : 0;
   }
   if (!has_samples)
-    for (ValueId input : graph.inputs) ranges[index_of(input)].bound = options.input_range.magnitude();
+    for (ValueId input : graph.inputs)
+      ranges[index_of(input)] = {options.input_range.magnitude(), ranges[index_of(input)].rms, options.input_range,
+                                 options.input_range};
+  if (!is_proved) tighten_proved(graph, proved, ranges);
+  unite_twins(graph, ranges);
   return ranges;
 }
 

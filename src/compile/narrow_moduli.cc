@@ -26,6 +26,9 @@ struct Need {
   int operator()(const RescaleStep& s) const { return s.truncate.value() + s.k.value(); }
   int operator()(const MaxPoolStep& s) const { return s.truncate.value() + s.k.value() + 1; }
   int operator()(const ArgMaxStep& s) const { return s.truncate.value() + s.k.value() + 1; }
+  int operator()(const LookUpStep& s) const { return s.truncate.value() + s.n.value(); }
+  int operator()(const NonNegativeStep& s) const { return s.truncate.value() + s.k.value(); }
+  int operator()(const ProductStep&) const { return bits_of(type.ring).value(); }
   int operator()(const OutputStep&) const { return std::min(revealed_bits(type), bits_of(type.ring).value()); }
   int operator()(const LinearStep&) const { return bits_of(type.ring).value(); }
   int operator()(const InputStep&) const { return 0; }

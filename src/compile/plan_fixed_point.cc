@@ -1,11 +1,13 @@
 #include "compile/plan_fixed_point.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 
 #include "base/error.h"
 #include "compile/uses.h"
+#include "ops/smooth.h"
 
 namespace treville {
 namespace {
@@ -15,6 +17,8 @@ namespace {
 constexpr int kTypicalBits = 2;
 constexpr int kFewestBits = 12;
 constexpr int kUnlimited = 1000;
+// The result of a looked-up function has no more significant bits than this: its table grows with them.
+constexpr int kMostFunctionBits = 20;
 
 double rms_of(const FloatTensor& tensor) {
   double squares = 0;
@@ -34,7 +38,9 @@ double weight_rms(const Graph& graph, const Node& node) {
       scaled.values[c] = static_cast<float>(scaled.values[c] / std::sqrt(variance->values[c] + epsilon));
     return rms_of(scaled);
   }
-  const size_t side = node.op != "Conv" && graph.constant(node.inputs[0]) ? 0 : 1;
+  if (node.op == "Resize") return 0.5;
+  const bool has_weight_first = node.op != "Conv" && node.op != "ConvTranspose";
+  const size_t side = has_weight_first && graph.constant(node.inputs[0]) ? 0 : 1;
   const FloatTensor* weight = float_constant(graph, node.inputs[side]);
   if (!weight) return 1;
   const double rms = rms_of(*weight);
@@ -45,7 +51,7 @@ double weight_rms(const Graph& graph, const Node& node) {
 class Planner {
  public:
   Planner(const Graph& graph, const std::vector<ValueRange>& ranges, Ring ring, Bits k_max)
-      : graph_(graph), width_(bits_of(ring).value()), wants_(graph.value_count()) {
+      : graph_(graph), width_(bits_of(ring).value()), uses_(graph), wants_(graph.value_count()) {
     plan_.ring = ring;
     plan_.k_max = k_max;
     plan_.values.resize(graph.value_count());
@@ -56,6 +62,7 @@ class Planner {
   }
 
   FixedPointPlan run() {
+    note_divisors();
     for (ValueId output : graph_.outputs) limit(output, room(output, 0));
     for (size_t i = graph_.nodes.size(); i-- > 0;) limit_inputs(graph_.nodes[i]);
     for (ValueId output : graph_.outputs) wants_[index_of(output)].push_back(of(output).limit);
@@ -81,7 +88,7 @@ class Planner {
     const ValueId result = node.outputs[0];
     for (ValueId input : node.inputs) {
       if (!is_secret(input)) continue;
-      if (node.op == "Softmax") {  // computed by the recipient of its input
+      if (node.op == "Softmax" || node.op == "TopK") {  // computed by the recipient of its input
         limit(input, room(input, 0));
         continue;
       }
@@ -92,16 +99,41 @@ class Planner {
         case Role::kMaximum:
           limit(input, width_ - 2 - opened_bits(node));
           break;
+        case Role::kSign:
+          limit(input, width_ - 1 - opened_bits(node));
+          break;
         case Role::kLinear:
+        case Role::kProduct:
+        case Role::kFunction:
+        case Role::kWhole:
           limit(input, room(input, 1));  // what is not masked is rescaled first
           of(input).wants_mask = true;
           break;
         case Role::kLocal:
           limit_local(input, node);
           of(input).wants_mask = of(input).wants_mask || of(result).wants_mask;
+          // Operands of different divisors are rescaled to one, for which a bit more than the value's own is needed.
+          if (node.inputs.size() > 1 && joins_divisors(node)) limit(input, room(input, 1));
           break;
       }
     }
+  }
+
+  // note_divisors finds the values behind which a divisor may stand: averages over counts that are no power of two, and
+  // what is computed from them before the next linear layer.
+  void note_divisors() {
+    is_divided_.assign(graph_.value_count(), false);
+    for (const Node& node : graph_.nodes) {
+      const bool is_average = node.op == "AveragePool" || node.op == "ReduceMean";
+      bool divided = is_average && !std::has_single_bit(static_cast<uint64_t>(summed(graph_, node)));
+      const Role role = role_of(graph_, node);
+      if (role == Role::kLocal || role == Role::kActivation || role == Role::kMaximum)
+        divided = divided || joins_divisors(node);
+      for (ValueId output : node.outputs) is_divided_[index_of(output)] = divided;
+    }
+  }
+  bool joins_divisors(const Node& node) const {
+    return std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId x) { return is_divided_[index_of(x)]; });
   }
 
   // limit_local: what is not truncated passes its reader's limit on; a sum needs room for all its elements.
@@ -122,13 +154,18 @@ class Planner {
                                  : std::accumulate(wants.begin(), wants.end(), 0.0) / static_cast<double>(wants.size());
     scale = std::min<double>(scale, value.limit);
     if (producer != nullptr) scale = std::min<double>(scale, plan_.k_max.value() - 1 - opened_bits(*producer));
+    // What a sign is taken of is resolved as finely as can be; the sign itself is an integer.
+    if (producer != nullptr && role_of(graph_, *producer) == Role::kSign)
+      scale = plan_.k_max.value() - 1 - opened_bits(*producer);
+    if (producer != nullptr && role_of(graph_, *producer) == Role::kFunction)
+      scale = std::min<double>(scale, kMostFunctionBits - magnitude_bits(value.range.bound));
     value.scale = static_cast<int>(std::floor(scale + 0.5));
   }
 
   // opened_bits: the integer bits of the value that a node opens, or of its result when it opens nothing.
   int opened_bits(const Node& node) {
     const Role role = role_of(graph_, node);
-    const bool opens = role == Role::kActivation || role == Role::kMaximum;
+    const bool opens = role == Role::kActivation || role == Role::kMaximum || role == Role::kSign;
     int bits = magnitude_bits(of(opens ? node.inputs[0] : node.outputs[0]).range.bound);
     if (node.op == "Clip") bits = magnitude_bits(of(node.inputs[0]).range.bound + node.get_float("max", 0));
     return bits;
@@ -140,8 +177,15 @@ class Planner {
     for (ValueId input : node.inputs) {
       if (!is_secret(input)) continue;
       double want = is_secret(result) ? of(result).scale : kUnlimited;
-      if (role_of(graph_, node) == Role::kLinear) {
+      const Role role = role_of(graph_, node);
+      if (role == Role::kLinear) {
         want = balanced(input, result, weight_rms(graph_, node));
+      } else if (role == Role::kProduct) {
+        want = is_whole(other_factor(node, input)) ? want : balanced(input, result, typical(other_factor(node, input)));
+      } else if (role == Role::kFunction) {
+        want += 1 + std::max(0.0, std::log2(steepest(node, of(input).range.arguments(ops::has_pole(node)))));
+      } else if (role == Role::kWhole) {
+        want = kUnlimited;
       } else {
         // The errors of averaged elements partly cancel, while their sum takes bits from the weights that follow.
         if (node.op != "ReduceSum") want -= 0.75 * std::log2(static_cast<double>(summed(graph_, node)));
@@ -150,12 +194,36 @@ class Planner {
     }
   }
 
+  ValueId other_factor(const Node& node, ValueId input) const {
+    return node.inputs[node.inputs.size() > 1 && node.inputs[0] == input ? 1 : 0];
+  }
+  // is_whole: the value is a sign or a rounded number, which has no fraction bits.
+  bool is_whole(ValueId id) const {
+    const int producer = uses_.producer(id);
+    if (producer < 0) return false;
+    const Role role = role_of(graph_, graph_.nodes[static_cast<size_t>(producer)]);
+    return role == Role::kSign || role == Role::kWhole;
+  }
+  double typical(ValueId id) { return of(id).range.rms > 0 ? of(id).range.rms : of(id).range.bound / 8; }
+
+  // steepest is the largest slope of a function over an interval: how much it magnifies the rounding of its argument.
+  static double steepest(const Node& node, const Interval& x) {
+    constexpr int kPoints = 256;
+    const ops::RealFunction f = ops::real_function(node);
+    double slope = 0;
+    for (int i = 0; i < kPoints && x.high > x.low; ++i) {
+      const double width = (x.high - x.low) / kPoints, left = x.low + i * width;
+      const double rise = std::abs(f(left + width) - f(left)) / width;
+      if (std::isfinite(rise)) slope = std::max(slope, rise);
+    }
+    return slope;
+  }
+
   // balanced is the scale s of x at which the rounding of x (2^-s, times the weights) and of the weights (2^-(T-s),
   // times x) contribute alike to a result of scale T.
   double balanced(ValueId x, ValueId y, double weight) {
-    const double typical = of(x).range.rms > 0 ? of(x).range.rms : of(x).range.bound / 8;
-    if (typical <= 0 || weight <= 0) return of(y).limit / 2.0;
-    return (of(y).limit + std::log2(weight / typical) + 0.5) / 2;
+    if (typical(x) <= 0 || weight <= 0) return of(y).limit / 2.0;
+    return (of(y).limit + std::log2(weight / typical(x)) + 0.5) / 2;
   }
 
   // resolution is the number of fraction bits that values of this size need at least.
@@ -170,7 +238,7 @@ class Planner {
     for (ValueId input : graph_.inputs)
       check_room(input, "input " + graph_.value(input).name, resolution(input), of(input).limit);
     for (const Node& node : graph_.nodes)
-      if (is_secret(node.outputs[0]) && node.op != "Softmax") check_node(node);
+      if (is_secret(node.outputs[0]) && node.op != "Softmax" && node.op != "TopK") check_node(node);
   }
 
   // check_node: a truncated value must be resolved within k, a product must leave bits to both of its factors.
@@ -179,7 +247,7 @@ class Planner {
     const std::string where = fmt::format("node \"{}\" ({})", node.name, node.op);
     const Role role = role_of(graph_, node);
     int available = of(result).limit, needed = resolution(result);
-    if (role == Role::kActivation || role == Role::kMaximum)
+    if (role == Role::kActivation || role == Role::kMaximum || role == Role::kSign)
       available = std::min(available, plan_.k_max.value() - 1 - opened_bits(node));
     if (role == Role::kLinear) {
       const double weight = weight_rms(graph_, node);
@@ -187,6 +255,8 @@ class Planner {
       for (ValueId input : node.inputs)
         if (is_secret(input)) needed = std::max(needed, resolution(input) + weight_bits);
     }
+    if (role == Role::kProduct) needed = std::max(needed, resolution(node.inputs[0]) + resolution(node.inputs.back()));
+    if (role == Role::kSign || role == Role::kWhole) needed = 0;
     check_room(result, where, needed, available);
   }
 
@@ -204,8 +274,10 @@ class Planner {
 
   const Graph& graph_;
   const int width_;
+  const Uses uses_;
   FixedPointPlan plan_;
   std::vector<std::vector<double>> wants_;
+  std::vector<bool> is_divided_;
 };
 
 }  // namespace
@@ -225,14 +297,19 @@ FixedPointPlan plan_fixed_point(const Graph& graph, const std::vector<ValueRange
 }
 
 Role role_of(const Graph& graph, const Node& node) {
-  if (node.op == "Conv" || node.op == "MatMul" || node.op == "BatchNorm") return Role::kLinear;
-  if (node.op == "Mul" || node.op == "Div") {
+  if (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "BatchNorm") return Role::kLinear;
+  if (node.op == "Resize" && node.get_string("mode", "nearest") != "nearest") return Role::kLinear;
+  if (node.op == "Mul" || node.op == "Div" || node.op == "MatMul") {
     const bool has_constant = graph.constant(node.inputs[0]) || graph.constant(node.inputs[1]);
-    return has_constant ? Role::kLinear : Role::kLocal;
+    return has_constant ? Role::kLinear : Role::kProduct;
   }
+  if (node.op == "Square") return Role::kProduct;
+  if (node.op == "GreaterEqual") return Role::kSign;
+  if (node.op == "Floor") return Role::kWhole;
   if (node.op == "Relu" || node.op == "Clip" || node.op == "LeakyRelu") return Role::kActivation;
-  if (node.op == "MaxPool" || node.op == "ArgMax") return Role::kMaximum;
-  return Role::kLocal;
+  if (node.op == "MaxPool" || node.op == "ReduceMax" || node.op == "ArgMax" || node.op == "ArgMin")
+    return Role::kMaximum;
+  return ops::real_function(node) && node.op != "Identity" ? Role::kFunction : Role::kLocal;
 }
 
 int64_t summed(const Graph& graph, const Node& node) {

@@ -15,7 +15,9 @@ FixedPointPlan plan_fixed_point(const Graph& graph, const std::vector<ValueRange
 
 // Role of a node for scales. kLinear multiplies by constants (and reads a masked operand); kActivation and kMaximum
 // truncate; kLocal keeps scales.
-enum class Role : uint8_t { kLinear, kActivation, kMaximum, kLocal };
+// kProduct multiplies two secrets (or one with itself), kFunction looks a function up; both read masked operands. kSign
+// opens its operand like an activation and gives 0 or 1, kWhole rounds to integers.
+enum class Role : uint8_t { kLinear, kActivation, kMaximum, kLocal, kProduct, kFunction, kSign, kWhole };
 Role role_of(const Graph& graph, const Node& node);
 
 // summed is the number of elements whose sum stands behind one result of the node (1 but for averages and sums).

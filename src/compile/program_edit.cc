@@ -8,7 +8,7 @@ void infer_types(Program& program) {
   std::vector<SlotType> types(program.slots);
   for (Step& step : program.steps) {
     const double bound = step.type.bound;
-    step.type = is_output(step) ? types[index_of(step.result)] : infer_type(step.body, types, program.constants);
+    step.type = is_output(step) ? types[index_of(step.result)] : infer_type(step.body, types, program);
     step.type.bound = bound;
     types[index_of(step.result)] = step.type;
   }

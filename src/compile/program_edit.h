@@ -16,7 +16,7 @@ void rename_operands(StepBody& body, Rename&& rename) {
         using Body = std::decay_t<decltype(step)>;
         if constexpr (std::is_same_v<Body, LinearStep>) {
           for (LinearTerm& term : step.terms) term.x = rename(term.x);
-        } else if constexpr (std::is_same_v<Body, AddStep>) {
+        } else if constexpr (std::is_same_v<Body, AddStep> || std::is_same_v<Body, ProductStep>) {
           step.a = rename(step.a);
           step.b = rename(step.b);
         } else if constexpr (std::is_same_v<Body, ConcatStep>) {

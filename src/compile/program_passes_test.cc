@@ -22,7 +22,7 @@ class Builder {
   }
   SlotId append(StepBody body) {
     Step step;
-    step.type = infer_type(body, types_, program.constants);
+    step.type = infer_type(body, types_, program);
     step.type.bound = 1;
     step.result = SlotId(program.slots++);
     step.body = std::move(body);

@@ -159,7 +159,8 @@ std::vector<std::string> interactive(const Program& program) {
                  std::is_same_v<Body, ScaleStep> || std::is_same_v<Body, SumPoolStep> ||
                  std::is_same_v<Body, SumAxesStep> || std::is_same_v<Body, ReshapeStep> ||
                  std::is_same_v<Body, TransposeStep> || std::is_same_v<Body, PadStep> ||
-                 std::is_same_v<Body, SliceStep> || std::is_same_v<Body, ConcatStep> || std::is_same_v<Body, InputStep>;
+                 std::is_same_v<Body, SliceStep> || std::is_same_v<Body, GatherStep> ||
+                 std::is_same_v<Body, ConcatStep> || std::is_same_v<Body, InputStep>;
         },
         step.body);
     if (!is_local) result.push_back(fmt::format("{} {}", name, step.type.shape.elements()));

@@ -1,6 +1,7 @@
 #include "compile/to_nhwc.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <numeric>
 #include <string_view>
@@ -67,6 +68,17 @@ FloatTensor transpose_constant(const FloatTensor& x, const Permutation& p) {
   }
   return y;
 }
+
+// How operations are carried, by what they do to axes.
+constexpr auto kImageOps = std::to_array<std::string_view>(
+    {"AveragePool", "BatchNorm", "Conv", "ConvTranspose", "DepthToSpace", "MaxPool", "Resize", "SpaceToDepth"});
+constexpr auto kUnaryOps = std::to_array<std::string_view>(
+    {"Clip",     "Cos",       "Dropout", "Elu",      "Erf",      "Exp",  "Floor",      "Gelu",  "GreaterEqual",
+     "Identity", "LeakyRelu", "Log",     "Mish",     "Neg",      "Pow",  "Reciprocal", "Relu",  "Rsqrt",
+     "Selu",     "Sigmoid",   "Sin",     "Softplus", "Softsign", "Sqrt", "Square",     "Swish", "Tanh"});
+constexpr auto kBinaryOps = std::to_array<std::string_view>({"Add", "Div", "Mul", "Sub"});
+constexpr auto kReductions =
+    std::to_array<std::string_view>({"ArgMax", "ArgMin", "ReduceMax", "ReduceMean", "ReduceSum", "Squeeze"});
 
 // Carrier walks the nodes once. Each value of the old graph is known as a view: a base value and the permutation
 // through which the old value sees it. A node runs on the bases where it can; elsewhere its operands are transposed.
@@ -135,24 +147,25 @@ class Carrier {
     push(std::move(node), {});
   }
 
+  template <size_t n>
+  static bool is_one_of(std::string_view op, const std::array<std::string_view, n>& ops) {
+    return std::find(ops.begin(), ops.end(), op) != ops.end();
+  }
+
   void carry(Node node) {
     const std::string_view op = node.op;
-    if (op == "Conv" || op == "MaxPool" || op == "AveragePool" || op == "BatchNorm")
-      return carry_image(std::move(node));
-    if (node.inputs.empty() || graph_.constant(node.inputs[0])) {
-      if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div") return carry_elementwise(std::move(node));
-      return carry_as_is(std::move(node));
-    }
+    if (is_one_of(op, kImageOps)) return carry_image(std::move(node));
+    if (is_one_of(op, kBinaryOps)) return carry_elementwise(std::move(node));
+    if (node.inputs.empty() || graph_.constant(node.inputs[0])) return carry_as_is(std::move(node));
     if (op == "Transpose") return carry_transpose(node);
-    if (op == "Relu" || op == "Clip" || op == "LeakyRelu" || op == "Neg" || op == "Identity" || op == "Dropout")
-      return carry_unary(std::move(node));
-    if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div") return carry_elementwise(std::move(node));
+    if (is_one_of(op, kUnaryOps)) return carry_unary(std::move(node));
     if (op == "Concat") return carry_concat(std::move(node));
     if (op == "Softmax") return carry_softmax(std::move(node));
-    if (op == "ReduceMean" || op == "ReduceSum" || op == "Squeeze" || op == "ArgMax")
-      return carry_reduction(std::move(node));
+    if (is_one_of(op, kReductions)) return carry_reduction(std::move(node));
     if (op == "Pad") return carry_pad(std::move(node));
     if (op == "Slice") return carry_slice(std::move(node));
+    if (op == "Gather") return carry_gather(std::move(node));
+    if (op == "Tile") return carry_tile(std::move(node));
     if (op == "Reshape" || op == "Flatten") return carry_reshape(std::move(node));
     carry_as_is(std::move(node));
   }
@@ -227,12 +240,13 @@ class Carrier {
     push(std::move(node), v.permutation);
   }
 
-  // carry_reduction: ReduceMean, ReduceSum, ArgMax (axes go or become 1) and Squeeze (axes go).
+  // carry_reduction: reductions and indices of extrema (axes go or become 1) and Squeeze (axes go).
   void carry_reduction(Node node) {
     const View v = view(node.inputs[0]);
     const int full_rank = rank(node.inputs[0]);
     std::vector<int64_t> axes;
-    if (node.op == "ArgMax") {
+    const bool has_one_axis = node.op == "ArgMax" || node.op == "ArgMin";
+    if (has_one_axis) {
       axes = {node.get_int("axis", 0)};
     } else {
       const auto given = list_of(graph_, node, "axes", 1);
@@ -251,7 +265,7 @@ class Carrier {
     if (rank(node.outputs[0]) != full_rank) p = without(p, moved);
     node.inputs = {v.base};
     std::sort(moved.begin(), moved.end());
-    if (node.op == "ArgMax") {
+    if (has_one_axis) {
       node.attributes["axis"] = moved[0];
     } else {
       node.attributes["axes"] = moved;
@@ -298,6 +312,28 @@ class Carrier {
     node.attributes["ends"] = *ends;
     node.attributes["axes"] = *axes;
     if (steps) node.attributes["steps"] = *steps;
+    push(std::move(node), v.permutation);
+  }
+
+  // carry_gather: a single index takes its axis away, a list of them replaces it.
+  void carry_gather(Node node) {
+    const View v = view(node.inputs[0]);
+    const int indices = rank(node.inputs[1]);
+    if (indices > 1) return carry_as_is(std::move(node));
+    const int64_t axis = along(v.permutation, node.get_int("axis", 0));
+    node.inputs[0] = v.base;
+    node.attributes["axis"] = axis;
+    push(std::move(node), indices == 1 ? v.permutation : without(v.permutation, {axis}));
+  }
+
+  void carry_tile(Node node) {
+    const View v = view(node.inputs[0]);
+    const auto repeats = list_of(graph_, node, "repeats", 1);
+    if (!repeats || repeats->size() != v.permutation.size()) return carry_as_is(std::move(node));
+    std::vector<int64_t> moved(repeats->size());
+    for (size_t i = 0; i < moved.size(); ++i) moved[static_cast<size_t>(v.permutation[i])] = (*repeats)[i];
+    node.inputs = {v.base};
+    node.attributes["repeats"] = moved;
     push(std::move(node), v.permutation);
   }
 

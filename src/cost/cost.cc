@@ -12,20 +12,6 @@
 namespace treville {
 namespace {
 
-// DryTensors are the inputs and constants of a program without data.
-struct DryTensors {
-  explicit DryTensors(const Program& program) {
-    for (const ConstantDecl& constant : program.constants)
-      constants.push_back(RingTensor::dry(constant.ring, constant.shape));
-    for (const Step& step : program.steps) {
-      if (const auto* input = std::get_if<InputStep>(&step.body))
-        inputs.emplace(input->name, RingTensor::dry(input->ring, input->shape));
-    }
-  }
-  std::vector<RingTensor> constants;
-  std::map<std::string, RingTensor> inputs;
-};
-
 // DryParty runs the walks of one party one after the other: offline walks first, whose material the others use.
 class DryParty {
  public:
@@ -114,6 +100,7 @@ void add_steps(CostReport& report, const Program& program) {
     report.steps.push_back({name_of(step.body), step.layer});
     if (const auto* linear = std::get_if<LinearStep>(&step.body))
       for (const LinearTerm& term : linear->terms) report.macs += macs(term.map);
+    if (const auto* product = std::get_if<ProductStep>(&step.body)) report.macs += macs(product->geometry);
   }
   for (const WalkCost& walk : report.walks) {
     for (size_t i = 0; i < walk.step_peaks.size(); ++i)

@@ -148,6 +148,44 @@ TEST_P(DryCost, EqualsWhatARunMeters) {
   }
 }
 
+TEST_P(DryCost, OfProductsAndLookUpsEqualsARunOverTheSmallestQueue) {
+  // Several blocks each, alternating, so that a walk that waited for another's later step would never end.
+  const int64_t n = 3 * 65536 + 5;
+  Builder b;
+  const SlotId x = b.input({n});
+  // 0 -> 3, 3 -> 2, 2 -> 1.
+  b.program.tables.push_back({"t", {Bits(3), true, {0, 0, 0, 0, 3, 0, 1, 2}}, Bits(0)});
+  SlotId y = x;
+  for (int i = 0; i < 3; ++i) {
+    const SlotId entry = b.add(ReshapeStep{b.add(LookUpStep{y, Bits(0), Bits(3), {TableId{0}}}), {n}});
+    const SlotId sign = b.add(NonNegativeStep{entry, Bits(0), Bits(8)});
+    const ChannelGeometry g{1, n};
+    LinearStep linear;
+    linear.terms.push_back(
+        {b.add(ProductStep{sign, entry, Elementwise{{n}}}), g, b.constant("w" + std::to_string(i), {n}, Bits(0))});
+    linear.modulus = Bits(20);
+    y = b.add(RescaleStep{b.add(ReshapeStep{b.add(linear), {n}}), Bits(0), Bits(12)});
+  }
+  b.output(b.add(ProductStep{y, y, Elementwise{{n}}}));
+  verify(b.program);
+  std::vector<RingTensor> constants;
+  for (const ConstantDecl& declared : b.program.constants) {
+    constants.push_back(RingTensor::zeros(Ring::k32, declared.shape));
+    for (uint32_t& word : constants.back().as<uint32_t>()) word = 1;
+  }
+  std::map<std::string, RingTensor> inputs;
+  inputs.emplace("x", RingTensor::zeros(Ring::k32, {n}));
+  const CostReport report = dry_cost(GetParam(), b.program);
+  const LocalRunResult run = run_local(GetParam(), b.program, constants, inputs,
+                                       {.network = {.offline_queue_bytes = 1, .deadline = std::chrono::seconds(20)}});
+  int64_t metered = 0, predicted = 0;
+  for (const TrafficRow& row : run.traffic) metered += row.traffic.bytes;
+  for (const TrafficRow& row : report.traffic) predicted += row.traffic.bytes;
+  EXPECT_EQ(metered, predicted);
+  const PartyId receiver = GetParam() == "clear" ? kE : kD;
+  for (const uint32_t word : run.output(receiver, "y").value.value.as<uint32_t>()) ASSERT_EQ(word, 1u) << "1 squared";
+}
+
 TEST_P(DryCost, TheStepsAddUpToTheWhole) {
   const auto model = small_model(Ring::k32, 3);
   const CostReport report = dry_cost(GetParam(), model.b.program);

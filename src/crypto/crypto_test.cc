@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 #include <set>
 #include <thread>
 
+#include "crypto/aes_ctr.h"
 #include "crypto/hash.h"
 #include "crypto/prg.h"
 
@@ -51,6 +53,64 @@ TEST(Hash, WipeClearsAndRandomFills) {
   EXPECT_NE(first, second);
   wipe(first);
   EXPECT_THAT(first, testing::Each(std::byte{0}));
+}
+
+// engines lists what this machine runs.
+std::vector<AesCtr::Engine> engines() {
+  std::vector<AesCtr::Engine> all{AesCtr::Engine::kOpenSsl};
+  if (AesCtr::has_vaes()) all.push_back(AesCtr::Engine::kVaes);
+  return all;
+}
+
+TEST(AesCtr, MatchesTheVectorOfSp80038a) {
+  // SP 800-38A, F.5.1: what is XORed to the plaintext; its counter carries into the third byte from the end.
+  const Key key = key_of_hex("2b7e151628aed2a6abf7158809cf4f3c");
+  AesCtr::Block first;
+  for (size_t i = 0; i < 16; ++i) first[i] = static_cast<unsigned char>(0xf0 + i);
+  for (const AesCtr::Engine engine : engines()) {
+    AesCtr aes(key.bytes(), engine);
+    std::array<std::byte, 64> out;
+    aes.stream(first, out);
+    EXPECT_EQ(hex(out),
+              "ec8cdf7398607cb0f2d21675ea9ea1e4362b7c3c6773516318a077d7fc5073ae"
+              "6a2cc3787889374fbeb4c81b17ba6c44e89c399ff0f198c6d40a31db156cabfe");
+  }
+}
+
+TEST(AesCtr, EveryEngineWritesTheStreamOfOpenSslAndNothingPastIt) {
+  constexpr uint64_t kSeed = 5113;
+  std::mt19937_64 random(kSeed);
+  for (const AesCtr::Engine engine : engines()) {
+    for (const size_t bytes : {0, 1, 15, 16, 17, 31, 32, 255, 256, 257, 511, 512, 4097, 16384, 16385, 70000}) {
+      std::array<std::byte, 16> key;
+      AesCtr::Block first;
+      for (std::byte& b : key) b = static_cast<std::byte>(random());
+      for (unsigned char& b : first) b = static_cast<unsigned char>(random());
+      if (bytes % 2 == 0) first[12] = 0, first[13] = first[14] = first[15] = 0xff;  // carries
+      AesCtr definition(key, AesCtr::Engine::kOpenSsl), aes(key, engine);
+      std::vector<std::byte> expected(bytes + 40, std::byte{7}), out = expected;
+      definition.stream(first, std::span(expected).subspan(1, bytes));
+      aes.stream(first, std::span(out).subspan(1, bytes));
+      EXPECT_EQ(out, expected) << bytes << " bytes, seed " << kSeed;
+      std::fill(out.begin() + 1, out.end() - 39, std::byte{7});
+      aes.clone().stream(first, std::span(out).subspan(1, bytes));
+      EXPECT_EQ(out, expected) << bytes << " bytes of a clone, seed " << kSeed;
+    }
+  }
+}
+
+TEST(AesCtr, ReachesTheEndOfItsCounterAndNotFurther) {
+  for (const AesCtr::Engine engine : engines()) {
+    AesCtr aes(Key{}.bytes(), engine), definition(Key{}.bytes(), AesCtr::Engine::kOpenSsl);
+    AesCtr::Block first{};
+    first[12] = first[13] = first[14] = first[15] = 0xff;
+    std::array<std::byte, 16> out, expected;
+    aes.stream(first, out);
+    definition.stream(first, expected);
+    EXPECT_EQ(out, expected);
+    std::array<std::byte, 17> longer;
+    EXPECT_THROW(aes.stream(first, longer), BugError);
+  }
 }
 
 TEST(Prg, MatchesTheNistVectorsOfAes) {

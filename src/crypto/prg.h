@@ -59,6 +59,7 @@ class Prg {
 
  private:
   struct Impl;
+  explicit Prg(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -51,7 +51,7 @@ struct Node {
 class Graph {
  public:
   std::string name;    // of the model
-  std::string format;  // "onnx" or "tensorflow-graphdef", for messages
+  std::string format;  // "onnx", "tensorflow-graphdef", "keras-h5", ..., for messages
   std::vector<Node> nodes;
   std::vector<ValueId> inputs;  // secret inputs, in the model's order
   std::vector<ValueId> outputs;

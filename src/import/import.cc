@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "import/hdf5_file.h"
+#include "import/keras_model.h"
 #include "import/onnx.h"
 #include "import/saved_model.h"
 #include "import/tensorflow.h"
@@ -41,17 +43,12 @@ bool starts_with(const std::string& head, std::string_view magic, size_t at = 0)
   throw UserError("{}: {} is not supported yet. {}", file, format, advice);
 }
 
-constexpr std::string_view kFreezeKeras =
-    "Load it with tf.keras.models.load_model and freeze it into one .pb file with convert_variables_to_constants_v2, "
-    "or convert it to ONNX with tf2onnx.convert.from_keras.";
 constexpr std::string_view kConvertLite =
     "Give the model it was converted from as a frozen .pb, or convert it to ONNX: "
     "python -m tf2onnx.convert --tflite model.tflite --output model.onnx";
 
 // check_other_formats names formats by their first bytes, whatever the file's name.
 void check_other_formats(const std::string& file, const std::string& head) {
-  if (starts_with(head, "\x89HDF\r\n\x1a\n")) refuse_format(file, "a Keras .h5 file", kFreezeKeras);
-  if (starts_with(head, "PK\x03\x04")) refuse_format(file, "a .keras file or another archive", kFreezeKeras);
   if (starts_with(head, "TFL3", 4)) refuse_format(file, "a TensorFlow Lite model", kConvertLite);
   if (starts_with(head, "node {") || starts_with(head, "node{")) {
     refuse_format(file, "a GraphDef in text form", "Write it in binary: tf.io.write_graph(graph, dir, name, False).");
@@ -117,9 +114,14 @@ ImportResult read(const std::filesystem::path& path, const ImportOptions& option
   if (!stream.read(head.data(), static_cast<std::streamsize>(head.size()))) throw UserError("{}: cannot be read", file);
 
   check_other_formats(file, head);
+  if (import::Hdf5File::is_hdf5(head)) return import::import_keras_h5(read_whole(stream, file, size), file, options);
+  if (starts_with(head, "PK\x03\x04")) {
+    return import::import_keras_archive(read_whole(stream, file, size), file, options);
+  }
   if (starts_with(head, "{")) {
     const std::string text = read_whole(stream, file, size);
     if (auto graph = import::import_tfjs_graph(text, folder_of(path), file, options)) return std::move(*graph);
+    if (auto layers = import::import_tfjs_layers(text, folder_of(path), file, options)) return std::move(*layers);
     refuse_format(file, "a JSON model", "Give the model it was converted from, as a frozen .pb or as ONNX.");
   }
   if (path.extension() == ".onnx") return read_onnx(stream, path, file, options);

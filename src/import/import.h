@@ -1,7 +1,7 @@
 // import reads a trained model's file and translates it into a Graph: ONNX (.onnx, operator sets 7 to 21), TensorFlow's
-// frozen GraphDef (.pb), SavedModel (its folder), and TensorFlow.js graph models (model.json). Nothing after the
-// importers knows the format. Files are untrusted: whatever their bytes, the answer is a Graph or one UserError that
-// says what to do.
+// frozen GraphDef (.pb) and SavedModel (its folder), Keras (.h5, .keras) and TensorFlow.js models (model.json);
+// docs/formats.md says what of each. Nothing after the importers knows the format. Files are untrusted: whatever their
+// bytes, the answer is a Graph or one UserError that says what to do.
 //
 // Importers infer no shapes: what depends on one stays a node (Shape, Gather, Concat, ...) for the compiler to fold.
 #pragma once

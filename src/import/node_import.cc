@@ -6,14 +6,14 @@
 
 namespace treville::import {
 
-NodeImport::NodeImport(ImportState& state, std::string name, std::string origin, std::string result_name, bool kept,
+NodeImport::NodeImport(ImportState& state, std::string name, std::string origin, std::vector<ResultName> results,
                        std::vector<std::optional<ValueId>> inputs)
     : state_(state),
       name_(std::move(name)),
       origin_(std::move(origin)),
-      result_name_(std::move(result_name)),
-      kept_(kept),
-      inputs_(std::move(inputs)) {}
+      names_(std::move(results)),
+      inputs_(std::move(inputs)),
+      results_(names_.size()) {}
 
 std::string NodeImport::where() const { return fmt::format("{}: node \"{}\" ({})", state_.file, name_, origin_); }
 
@@ -57,6 +57,11 @@ std::optional<double> NodeImport::constant_number(size_t i) const {
   return std::visit([](const auto& tensor) { return static_cast<double>(tensor.values[0]); }, *held);
 }
 
+std::optional<double> NodeImport::constant_number_if_single(size_t i) const {
+  const Constant* held = constant(i);
+  return held != nullptr && shape_of(*held).elements() == 1 ? constant_number(i) : std::nullopt;
+}
+
 ValueId NodeImport::step(const std::string& suffix, const std::string& op, std::vector<ValueId> inputs,
                          Attributes attributes, std::optional<DType> dtype) {
   const DType type = dtype.value_or(inputs.empty() ? DType::kFloat : graph().value(inputs[0]).dtype);
@@ -70,27 +75,69 @@ ValueId NodeImport::constant_step(const std::string& suffix, Constant constant) 
   return graph().add_constant(name_ + "/" + suffix, std::move(constant));
 }
 
+void NodeImport::set_result(size_t i, ValueId value) {
+  CHECK(i < results_.size() && !results_[i], "result {} of node \"{}\" is given twice or not there", i, name_);
+  results_[i] = value;
+}
+
 void NodeImport::finish(const std::string& op, std::vector<ValueId> inputs, Attributes attributes,
                         std::optional<DType> dtype) {
-  CHECK(!result_, "node \"{}\" has a result already", name_);
-  result_ = step("", op, std::move(inputs), std::move(attributes), dtype);
-  graph().value(*result_).name = result_name_;
+  finish_result(0, op, std::move(inputs), std::move(attributes), dtype);
 }
 
-void NodeImport::finish(Constant constant) {
-  CHECK(!result_, "node \"{}\" has a result already", name_);
-  result_ = graph().add_constant(result_name_, std::move(constant));
+void NodeImport::finish_result(size_t i, const std::string& op, std::vector<ValueId> inputs, Attributes attributes,
+                               std::optional<DType> dtype) {
+  const std::string suffix = i == 0 ? "" : fmt::format("{}", i);
+  set_result(i, step(suffix, op, std::move(inputs), std::move(attributes), dtype));
+  graph().value(*results_[i]).name = names_[i].name;
 }
 
-void NodeImport::alias(ValueId value) {
-  if (kept_) return finish("Identity", {value});
-  CHECK(!result_, "node \"{}\" has a result already", name_);
-  result_ = value;
+std::vector<ValueId> NodeImport::step_all(const std::string& suffix, const std::string& op, std::vector<ValueId> inputs,
+                                          Attributes attributes, const std::vector<DType>& dtypes) {
+  std::vector<ValueId> ids = {step(suffix, op, std::move(inputs), std::move(attributes), dtypes.at(0))};
+  const std::string first = graph().nodes.back().name;
+  for (size_t i = 1; i < dtypes.size(); ++i) {
+    ids.push_back(graph().add_value({fmt::format("{}:{}", first, i), dtypes[i], std::nullopt, std::nullopt}));
+    graph().nodes.back().outputs.push_back(ids.back());
+  }
+  return ids;
 }
 
-ValueId NodeImport::result() const {
-  CHECK(result_.has_value(), "the importer of {} gave node \"{}\" no result", origin_, name_);
-  return *result_;
+void NodeImport::finish_all(const std::string& op, std::vector<ValueId> inputs, Attributes attributes,
+                            const std::vector<DType>& dtypes) {
+  const size_t count = std::min(dtypes.size(), names_.size());
+  const std::vector<DType> given(dtypes.begin(), dtypes.begin() + static_cast<std::ptrdiff_t>(count));
+  const std::vector<ValueId> ids = step_all("", op, std::move(inputs), std::move(attributes), given);
+  for (size_t i = 0; i < count; ++i) {
+    graph().value(ids[i]).name = names_[i].name;
+    set_result(i, ids[i]);
+  }
+}
+
+void NodeImport::finish_folded(const std::string& op) {
+  const std::vector<ValueId> operands = inputs_from(0);
+  if (operands.empty()) fail("it has no inputs");
+  if (operands.size() == 1) return alias(operands[0]);
+  ValueId folded = operands[0];
+  for (size_t i = 1; i + 1 < operands.size(); ++i) folded = step(fmt::format("part_{}", i), op, {folded, operands[i]});
+  finish(op, {folded, operands.back()});
+}
+
+void NodeImport::finish(Constant constant) { set_result(0, graph().add_constant(names_[0].name, std::move(constant))); }
+
+void NodeImport::alias_result(size_t i, ValueId value) {
+  if (names_.at(i).kept) return finish_result(i, "Identity", {value});
+  set_result(i, value);
+}
+
+void NodeImport::check_results() const {
+  for (size_t i = 0; i < names_.size(); ++i)
+    if (names_[i].is_read && !results_[i]) refuse("its output {} is read, which is not supported", i);
+}
+
+ValueId NodeImport::result(size_t i) const {
+  CHECK(i < results_.size() && results_[i], "the importer of {} gave node \"{}\" no result {}", origin_, name_, i);
+  return *results_[i];
 }
 
 std::vector<ValueId> refuse_node(ImportState& state, const std::string& name, const std::string& origin,

@@ -34,11 +34,18 @@ struct ImportState {
   std::set<ValueId> finite;  // constants known to hold no NaN
 };
 
+// ResultName is an output of a node of the model. `kept` says that the model's user knows the name, so that an alias
+// may not swallow it; `is_read` that something reads the output.
+struct ResultName {
+  std::string name;
+  bool kept = false;
+  bool is_read = true;
+};
+
 class NodeImport {
  public:
-  // One entry an input, nothing where an optional input is left out. `result_name` is the name of the first output;
-  // `kept` says that the model's user knows that name, so that an alias may not swallow it.
-  NodeImport(ImportState& state, std::string name, std::string origin, std::string result_name, bool kept,
+  // One entry an input, nothing where an optional input is left out; one entry an output, at least one.
+  NodeImport(ImportState& state, std::string name, std::string origin, std::vector<ResultName> results,
              std::vector<std::optional<ValueId>> inputs);
 
   size_t input_count() const { return inputs_.size(); }
@@ -51,18 +58,36 @@ class NodeImport {
   // constant_ints reads a constant integer list or scalar; constant_number a constant of one element.
   std::optional<Ints> constant_ints(size_t i) const;
   std::optional<double> constant_number(size_t i) const;
+  // constant_number_if_single is nothing for a constant of several elements, too.
+  std::optional<double> constant_number_if_single(size_t i) const;
   DType dtype(size_t i) { return graph().value(input(i)).dtype; }
 
   // step adds an inner operation named <node>/<suffix>; its type is the first input's unless given.
   ValueId step(const std::string& suffix, const std::string& op, std::vector<ValueId> inputs,
                Attributes attributes = {}, std::optional<DType> dtype = {});
+  // step_all adds an operation with several results, one for each type.
+  std::vector<ValueId> step_all(const std::string& suffix, const std::string& op, std::vector<ValueId> inputs,
+                                Attributes attributes, const std::vector<DType>& dtypes);
   ValueId constant_step(const std::string& suffix, Constant constant);
-  // finish adds the operation that computes the node's result; alias makes the result another value.
+  // finish adds the operation that computes the node's first result (or result i); alias makes it another value.
   void finish(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {},
               std::optional<DType> dtype = {});
   void finish(Constant constant);
-  void alias(ValueId value);
-  ValueId result() const;
+  void finish_result(size_t i, const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {},
+                     std::optional<DType> dtype = {});
+  void alias(ValueId value) { alias_result(0, value); }
+  void alias_result(size_t i, ValueId value);
+  // finish_all adds one operation with several results, one for each type; they become the node's first results.
+  void finish_all(const std::string& op, std::vector<ValueId> inputs, Attributes attributes,
+                  const std::vector<DType>& dtypes);
+  // finish_folded applies an operation of two operands to all inputs, from the left.
+  void finish_folded(const std::string& op);
+
+  size_t result_count() const { return names_.size(); }
+  bool reads_result(size_t i) const { return i < names_.size() && names_[i].is_read; }
+  // check_results refuses the node when a result that is read was not given.
+  void check_results() const;
+  ValueId result(size_t i = 0) const;
 
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
@@ -80,11 +105,13 @@ class NodeImport {
   const ImportState& state() const { return state_; }
 
  private:
+  void set_result(size_t i, ValueId value);
+
   ImportState& state_;
-  std::string name_, origin_, result_name_;
-  bool kept_;
+  std::string name_, origin_;
+  std::vector<ResultName> names_;
   std::vector<std::optional<ValueId>> inputs_;
-  std::optional<ValueId> result_;
+  std::vector<std::optional<ValueId>> results_;
 };
 
 // refuse_node records a refusal and puts one "Unsupported:<origin>" node with the given outputs into the graph.

@@ -205,14 +205,12 @@ class OnnxImporter {
     }
     const size_t nodes_before = state_.result.graph.nodes.size();
     try {
-      const OnnxRow* row = is_standard(proto.domain()) ? find_onnx_row(proto.op_type()) : nullptr;
-      if (row == nullptr) throw Refusal{"not supported"};
-      for (int i = 1; i < proto.output_size(); ++i) {
-        if (is_wanted(proto.output(i))) throw Refusal{"only its first output is supported"};
-      }
-      OnnxNode node(state_, proto, opset_, kept_.count(proto.output(0)) > 0, inputs);
-      row->import(node);
-      define(proto.output(0), node.result());
+      if (!is_standard(proto.domain())) throw Refusal{"it is of another operator set than ONNX's own"};
+      OnnxNode node(state_, proto, opset_, result_names(proto), inputs);
+      import_onnx_node(node);
+      node.check_results();
+      for (size_t i = 0; i < node.result_count(); ++i)
+        if (node.reads_result(i)) define(proto.output(static_cast<int>(i)), node.result(i));
     } catch (const Refusal& refusal) {
       state_.result.graph.nodes.resize(nodes_before);
       std::vector<std::string> names;
@@ -221,6 +219,13 @@ class OnnxImporter {
       const auto ids = refuse_node(state_, name, origin, refusal.reason, inputs, names);
       for (size_t i = 0; i < ids.size(); ++i) define(names[i], ids[i]);
     }
+  }
+
+  std::vector<ResultName> result_names(const NodeProto& proto) const {
+    std::vector<ResultName> names;
+    for (const std::string& output : proto.output())
+      names.push_back({output, kept_.count(output) > 0, is_wanted(output)});
+    return names;
   }
 
   const GraphProto& graph_proto_;
@@ -301,9 +306,9 @@ Constant decode_onnx_tensor(const TensorProto& tensor, const std::string& where,
   }
 }
 
-OnnxNode::OnnxNode(ImportState& state, const NodeProto& proto, int64_t opset, bool kept,
+OnnxNode::OnnxNode(ImportState& state, const NodeProto& proto, int64_t opset, std::vector<ResultName> results,
                    std::vector<std::optional<ValueId>> inputs)
-    : NodeImport(state, name_of(proto), origin_of(proto), proto.output(0), kept, std::move(inputs)),
+    : NodeImport(state, name_of(proto), origin_of(proto), std::move(results), std::move(inputs)),
       proto_(proto),
       opset_(opset) {}
 
@@ -347,6 +352,12 @@ Ints OnnxNode::get_ints(std::string_view key, Ints otherwise) const {
 std::vector<float> OnnxNode::get_floats(std::string_view key) const {
   const AttributeProto* found = find(key, AttributeProto::FLOATS);
   return found != nullptr ? std::vector<float>(found->floats().begin(), found->floats().end()) : std::vector<float>();
+}
+
+std::vector<std::string> OnnxNode::get_strings(std::string_view key) const {
+  const AttributeProto* found = find(key, AttributeProto::STRINGS);
+  return found != nullptr ? std::vector<std::string>(found->strings().begin(), found->strings().end())
+                          : std::vector<std::string>();
 }
 
 std::optional<Constant> OnnxNode::get_tensor(std::string_view key) const {

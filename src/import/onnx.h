@@ -25,7 +25,7 @@ Constant decode_onnx_tensor(const onnx_format::TensorProto& tensor, const std::s
 // attribute is absent and throw UserError when it has another type.
 class OnnxNode : public NodeImport {
  public:
-  OnnxNode(ImportState& state, const onnx_format::NodeProto& proto, int64_t opset, bool kept,
+  OnnxNode(ImportState& state, const onnx_format::NodeProto& proto, int64_t opset, std::vector<ResultName> results,
            std::vector<std::optional<ValueId>> inputs);
 
   int64_t opset() const { return opset_; }
@@ -35,9 +35,8 @@ class OnnxNode : public NodeImport {
   std::string get_string(std::string_view key, const std::string& otherwise) const;
   Ints get_ints(std::string_view key, Ints otherwise = {}) const;
   std::vector<float> get_floats(std::string_view key) const;
+  std::vector<std::string> get_strings(std::string_view key) const;
   std::optional<Constant> get_tensor(std::string_view key) const;
-  // reads_output says whether the model names output i.
-  bool reads_output(int i) const { return i < proto_.output_size() && !proto_.output(i).empty(); }
 
  private:
   using Type = onnx_format::AttributeProto::AttributeType;
@@ -48,12 +47,9 @@ class OnnxNode : public NodeImport {
   int64_t opset_;
 };
 
-struct OnnxRow {
-  std::string_view op;
-  void (*import)(OnnxNode& node);
-};
-
-// find_onnx_row is null for an operation without a row.
-const OnnxRow* find_onnx_row(std::string_view op);
+// has_onnx_row says whether the table has the operation (also: as one that is refused with advice).
+bool has_onnx_row(std::string_view op);
+// import_onnx_node translates a node of ONNX's own operator set, or throws Refusal.
+void import_onnx_node(OnnxNode& node);
 
 }  // namespace treville::import

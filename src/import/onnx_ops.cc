@@ -7,6 +7,8 @@
 #include <numeric>
 
 #include "import/onnx.h"
+#include "import/onnx_recurrent.h"
+#include "import/plain_ops.h"
 
 namespace treville::import {
 namespace {
@@ -20,24 +22,62 @@ IntTensor int_list(const Ints& values) { return IntTensor(Shape{static_cast<int6
 // --- Elementwise -----------------------------------------------------------------------------------------------------
 
 template <const char* kOp>
-void import_binary(OnnxNode& node) {
-  node.finish(kOp, {node.input(0), node.input(1)});
+void import_folded(OnnxNode& node) {
+  node.finish_folded(kOp);
 }
-constexpr char kAdd[] = "Add", kSub[] = "Sub", kMul[] = "Mul", kDiv[] = "Div", kMatMul[] = "MatMul";
+constexpr char kAdd[] = "Add", kMax[] = "Max", kMin[] = "Min";
 
-template <const char* kOp>
-void import_unary(OnnxNode& node) {
-  node.finish(kOp, {node.input(0)});
+void import_mean(OnnxNode& node) {
+  if (node.input_count() == 1) return node.alias(node.input(0));
+  ValueId sum = node.input(0);
+  for (size_t i = 1; i < node.input_count(); ++i)
+    sum = node.step(fmt::format("sum_{}", i), "Add", {sum, node.input(i)});
+  const auto count = static_cast<double>(node.input_count());
+  node.finish("Div", {sum, node.constant_step("count", scalar(count))});
 }
-constexpr char kRelu[] = "Relu", kSqrt[] = "Sqrt", kNeg[] = "Neg";
 
-void import_sum(OnnxNode& node) {
-  const std::vector<ValueId> terms = node.inputs_from(0);
-  if (terms.empty()) node.fail("it adds nothing");
-  if (terms.size() == 1) return node.alias(terms[0]);
-  ValueId sum = terms[0];
-  for (size_t i = 1; i + 1 < terms.size(); ++i) sum = node.step(fmt::format("sum_{}", i), "Add", {sum, terms[i]});
-  node.finish("Add", {sum, terms.back()});
+void import_power(OnnxNode& node) { finish_power(node); }
+
+void import_where(OnnxNode& node) {
+  node.finish("Where", {node.input(0), node.input(1), node.input(2)}, {}, node.dtype(1));
+}
+
+// finite reads a float attribute.
+double finite(const OnnxNode& node, const char* key, double otherwise) {
+  const double value = node.get_float(key, otherwise);
+  if (!std::isfinite(value)) node.fail(fmt::format("{} is not a finite number", key));
+  return value;
+}
+
+void import_elu(OnnxNode& node) { node.finish("Elu", {node.input(0)}, {{"alpha", finite(node, "alpha", 1)}}); }
+
+void import_selu(OnnxNode& node) {
+  const double alpha = finite(node, "alpha", 1.67326319217681884765625);
+  node.finish("Selu", {node.input(0)}, {{"alpha", alpha}, {"gamma", finite(node, "gamma", 1.05070102214813232421875)}});
+}
+
+// Celu(x) = alpha * Elu(x / alpha).
+void import_celu(OnnxNode& node) {
+  const double alpha = finite(node, "alpha", 1);
+  if (alpha == 0) node.fail("alpha is 0");
+  const ValueId factor = node.constant_step("alpha", scalar(alpha));
+  const ValueId x = node.step("over_alpha", "Div", {node.input(0), factor});
+  node.finish("Mul", {node.step("elu", "Elu", {x}, {{"alpha", 1.0}}), factor});
+}
+
+void import_hard_sigmoid(OnnxNode& node) {
+  node.finish("HardSigmoid", {node.input(0)},
+              {{"alpha", finite(node, "alpha", 0.2)}, {"beta", finite(node, "beta", 0.5)}});
+}
+
+// ThresholdedRelu is x where x > alpha, else 0.
+void import_thresholded_relu(OnnxNode& node) {
+  const ValueId alpha = node.constant_step("alpha", scalar(finite(node, "alpha", 1)));
+  node.finish("Mul", {node.input(0), node.step("above", "Greater", {node.input(0), alpha})});
+}
+
+void import_gelu(OnnxNode& node) {
+  node.finish("Gelu", {node.input(0)}, {{"approximate", node.get_string("approximate", "none")}});
 }
 
 void import_clip(OnnxNode& node) {
@@ -62,15 +102,14 @@ void import_clip(OnnxNode& node) {
 }
 
 void import_leaky_relu(OnnxNode& node) {
-  const double alpha = node.get_float("alpha", 0.01);
-  if (!std::isfinite(alpha)) node.fail("alpha is not a finite number");
-  node.finish("LeakyRelu", {node.input(0)}, {{"alpha", alpha}});
+  node.finish("LeakyRelu", {node.input(0)}, {{"alpha", finite(node, "alpha", 0.01)}});
 }
 
 void import_cast(OnnxNode& node) {
   // Numbers of the format's element types.
   constexpr std::array<int64_t, 4> kFloats = {1, 10, 11, 16};
   constexpr std::array<int64_t, 8> kInts = {2, 3, 4, 5, 6, 7, 12, 13};
+  constexpr int64_t kBool = 9;
   const int64_t to = node.get_int("to", 0);
   if (std::count(kFloats.begin(), kFloats.end(), to) > 0) {
     return node.finish("Cast", {node.input(0)}, {{"to", std::string("float")}}, DType::kFloat);
@@ -78,10 +117,18 @@ void import_cast(OnnxNode& node) {
   if (std::count(kInts.begin(), kInts.end(), to) > 0) {
     return node.finish("Cast", {node.input(0)}, {{"to", std::string("int")}}, DType::kInt);
   }
-  node.refuse("a cast to element type {} is not supported (supported: floats and integers)", to);
+  if (to == kBool) return finish_truth(node);
+  node.refuse("a cast to element type {} is not supported (supported: floats, integers and booleans)", to);
+}
+
+void import_cast_like(OnnxNode& node) {
+  const bool floats = node.dtype(1) == DType::kFloat;
+  node.finish("Cast", {node.input(0)}, {{"to", std::string(floats ? "float" : "int")}}, node.dtype(1));
 }
 
 // --- Linear ----------------------------------------------------------------------------------------------------------
+
+void import_mat_mul(OnnxNode& node) { node.finish("MatMul", {node.input(0), node.input(1)}); }
 
 // Gemm is alpha * A' * B' + beta * C. The factors go to the weight and the bias, where they fold.
 void import_gemm(OnnxNode& node) {
@@ -122,6 +169,18 @@ Ints weight_extent(const OnnxNode& node) {
   return Ints(dims.begin() + 2, dims.end());
 }
 
+// numbers reads a list with `count` numbers of at least `least`; absent: all are `otherwise`.
+Ints numbers(const OnnxNode& node, const char* key, size_t count, int64_t least, int64_t otherwise) {
+  Ints values = node.get_ints(key);
+  if (values.empty()) values.assign(count, otherwise);
+  if (values.size() != count || *std::min_element(values.begin(), values.end()) < least) {
+    node.fail(fmt::format("{} is {}, expected {} numbers of at least {}", key, to_string(Shape(values)), count, least));
+  }
+  return values;
+}
+
+constexpr size_t kMostSpatial = 3;
+
 Window read_window(const OnnxNode& node, const Ints& weight_kernel) {
   Window window;
   window.kernel = node.get_ints("kernel_shape", weight_kernel);
@@ -129,49 +188,106 @@ Window read_window(const OnnxNode& node, const Ints& weight_kernel) {
     node.fail(fmt::format("kernel_shape {} is not that of its weight, {}", to_string(Shape(window.kernel)),
                           to_string(Shape(weight_kernel))));
   }
-  Ints strides = node.get_ints("strides"), dilations = node.get_ints("dilations"), pads = node.get_ints("pads");
-  const size_t rank = std::max({window.kernel.size(), strides.size(), dilations.size(), pads.size() / 2});
-  if (rank != 2 && rank != 0) {
-    node.refuse("{} spatial dimensions are not supported (supported: 2)", rank);
-  }
-  if (strides.empty()) strides = {1, 1};
-  if (dilations.empty()) dilations = {1, 1};
-  if (pads.empty()) pads = {0, 0, 0, 0};
-  const auto at_least = [&](const Ints& values, size_t count, int64_t least, const char* key) {
-    if (values.size() == count && *std::min_element(values.begin(), values.end()) >= least) return;
-    node.fail(fmt::format("{} is {}, expected {} numbers of at least {}", key, to_string(Shape(values)), count, least));
-  };
-  at_least(strides, 2, 1, "strides");
-  at_least(dilations, 2, 1, "dilations");
-  if (pads.size() == 4 && *std::min_element(pads.begin(), pads.end()) < 0) {
+  const size_t dims = std::max({window.kernel.size(), node.get_ints("strides").size(),
+                                node.get_ints("dilations").size(), node.get_ints("pads").size() / 2});
+  if (dims == 0)
+    node.refuse("its weight is computed and it has no kernel_shape. Export the model with constant weights.");
+  if (dims > kMostSpatial) node.refuse("{} spatial dimensions are not supported (supported: 1 to 3)", dims);
+  if (!window.kernel.empty()) window.kernel = numbers(node, "kernel_shape", dims, 1, 1);
+  if (window.kernel.empty() && !weight_kernel.empty()) window.kernel = weight_kernel;
+  Ints pads = node.get_ints("pads");
+  if (pads.size() == 2 * dims && *std::min_element(pads.begin(), pads.end()) < 0)
     node.refuse("negative pads are not supported");
-  }
-  at_least(pads, 4, 0, "pads");
-  if (!window.kernel.empty()) at_least(window.kernel, 2, 1, "kernel_shape");
+  pads = numbers(node, "pads", 2 * dims, 0, 0);
   const std::string auto_pad = auto_pad_of(node);
-  if (auto_pad != "explicit") pads = {0, 0, 0, 0};
-  window.attributes = {
-      {"strides", strides}, {"dilations", dilations}, {"pads", pads}, {"auto_pad", auto_pad}, {"layout", kNchw}};
+  if (auto_pad != "explicit") pads.assign(2 * dims, 0);
+  window.attributes = {{"strides", numbers(node, "strides", dims, 1, 1)},
+                       {"dilations", numbers(node, "dilations", dims, 1, 1)},
+                       {"pads", pads},
+                       {"auto_pad", auto_pad},
+                       {"layout", kNchw}};
   return window;
 }
 
-void import_conv(OnnxNode& node) {
-  Window window = read_window(node, weight_extent(node));
+// weight_last turns [out,in/groups,kernel...] into [kernel...,in/groups,out], and a transposed convolution's
+// [in,out/groups,kernel...] into [kernel...,out/groups,in].
+ValueId weight_last(OnnxNode& node, size_t dims) {
+  Ints permutation;
+  for (size_t i = 0; i < dims; ++i) permutation.push_back(static_cast<int64_t>(i) + 2);
+  permutation.insert(permutation.end(), {1, 0});
+  return node.step("weight", "Transpose", {node.input(1)}, {{"perm", permutation}});
+}
+
+void finish_convolution(OnnxNode& node, const char* op, Window window) {
   const int64_t groups = node.get_int("group", 1);
   if (groups < 1) node.fail(fmt::format("group is {}", groups));
   window.attributes["groups"] = groups;
-  // [out,in/groups,h,w] becomes [h,w,in/groups,out].
-  std::vector<ValueId> inputs = {node.input(0),
-                                 node.step("weight", "Transpose", {node.input(1)}, {{"perm", Ints{2, 3, 1, 0}}})};
+  const size_t dims = std::get<Ints>(window.attributes["strides"]).size();
+  std::vector<ValueId> inputs = {node.input(0), weight_last(node, dims)};
   if (node.has_input(2)) inputs.push_back(node.input(2));
-  node.finish("Conv", inputs, window.attributes);
+  node.finish(op, inputs, window.attributes);
+}
+
+void import_conv(OnnxNode& node) { finish_convolution(node, "Conv", read_window(node, weight_extent(node))); }
+
+void import_conv_transpose(OnnxNode& node) {
+  Window window = read_window(node, weight_extent(node));
+  const size_t dims = std::get<Ints>(window.attributes["strides"]).size();
+  window.attributes["output_padding"] = numbers(node, "output_padding", dims, 0, 0);
+  if (const Ints shape = node.get_ints("output_shape"); !shape.empty()) {
+    if (shape.size() < dims) node.fail(fmt::format("output_shape is {}", to_string(Shape(shape))));
+    // Some exporters name batch and channels too.
+    window.attributes["output_shape"] = Ints(shape.end() - static_cast<std::ptrdiff_t>(dims), shape.end());
+  }
+  finish_convolution(node, "ConvTranspose", window);
+}
+
+void import_einsum(OnnxNode& node) {
+  node.finish("Einsum", node.inputs_from(0), {{"equation", node.get_string("equation", "")}});
+}
+
+// --- Normalisation ---------------------------------------------------------------------------------------------------
+
+double read_epsilon(const OnnxNode& node, double otherwise) {
+  const double epsilon = node.get_float("epsilon", otherwise);
+  if (!(epsilon >= 0) || std::isinf(epsilon)) node.fail("epsilon is not a number of at least 0");
+  return epsilon;
+}
+
+void import_instance_norm(OnnxNode& node) {
+  node.finish("InstanceNorm", {node.input(0), node.input(1), node.input(2)},
+              {{"epsilon", read_epsilon(node, 1e-5)}, {"layout", kNchw}});
+}
+
+void import_group_norm(OnnxNode& node) {
+  node.finish("GroupNorm", {node.input(0), node.input(1), node.input(2)},
+              {{"epsilon", read_epsilon(node, 1e-5)}, {"groups", node.get_int("num_groups", 1)}, {"layout", kNchw}});
+}
+
+void import_layer_norm(OnnxNode& node) {
+  std::vector<ValueId> inputs = {node.input(0), node.input(1)};
+  if (node.has_input(2)) inputs.push_back(node.input(2));
+  node.finish("LayerNorm", inputs, {{"epsilon", read_epsilon(node, 1e-5)}, {"axis", node.get_int("axis", -1)}});
+}
+
+void import_lrn(OnnxNode& node) {
+  node.finish("LRN", {node.input(0)},
+              {{"size", node.get_int("size", 1)},
+               {"alpha", finite(node, "alpha", 1e-4)},
+               {"beta", finite(node, "beta", 0.75)},
+               {"bias", finite(node, "bias", 1)},
+               {"layout", kNchw}});
+}
+
+void import_lp_normalization(OnnxNode& node) {
+  if (node.get_int("p", 2) != 2) node.refuse("p={} is not supported (supported: 2)", node.get_int("p", 2));
+  node.finish("L2Normalize", {node.input(0)}, {{"axes", Ints{node.get_int("axis", -1)}}, {"epsilon", 0.0}});
 }
 
 void import_batch_norm(OnnxNode& node) {
   if (node.get_int("training_mode", 0) != 0) node.refuse("training_mode=1 is not supported. Export it for inference.");
   if (node.get_int("spatial", 1) != 1) node.refuse("spatial=0 is not supported (supported: 1)");
-  const double epsilon = node.get_float("epsilon", 1e-5);
-  if (!(epsilon >= 0) || std::isinf(epsilon)) node.fail("epsilon is not a number of at least 0");
+  const double epsilon = read_epsilon(node, 1e-5);
   node.finish("BatchNorm", {node.input(0), node.input(1), node.input(2), node.input(3), node.input(4)},
               {{"epsilon", epsilon}, {"layout", kNchw}});
 }
@@ -179,8 +295,8 @@ void import_batch_norm(OnnxNode& node) {
 // --- Pools and reductions --------------------------------------------------------------------------------------------
 
 Window read_pool(const OnnxNode& node) {
+  if (node.get_ints("kernel_shape").empty()) node.fail("kernel_shape is missing");
   Window window = read_window(node, {});
-  if (window.kernel.empty()) node.fail("kernel_shape is missing");
   window.attributes["kernel"] = window.kernel;
   window.attributes["ceil_mode"] = node.get_int("ceil_mode", 0);
   return window;
@@ -195,7 +311,7 @@ void import_average_pool(OnnxNode& node) {
 }
 
 void import_global_average_pool(OnnxNode& node) {
-  node.finish("ReduceMean", {node.input(0)}, {{"axes", Ints{2, 3}}, {"keepdims", int64_t{1}}});
+  node.finish("ReduceMean", {node.input(0)}, {{"spatial", int64_t{1}}, {"keepdims", int64_t{1}}});
 }
 
 void import_global_max_pool(OnnxNode& node) {
@@ -211,18 +327,47 @@ std::optional<Ints> read_axes(const OnnxNode& node, int64_t moved) {
   return axes;
 }
 
-void import_reduce(OnnxNode& node, const char* op, int64_t moved) {
-  const Ints axes = read_axes(node, moved).value_or(Ints{});
-  if (axes.empty() && node.get_int("noop_with_empty_axes", 0) != 0) return node.alias(node.input(0));
-  node.finish(op, {node.input(0)}, {{"axes", axes}, {"keepdims", node.get_int("keepdims", 1)}});
-}
-void import_reduce_mean(OnnxNode& node) { import_reduce(node, "ReduceMean", 18); }
-void import_reduce_sum(OnnxNode& node) { import_reduce(node, "ReduceSum", 13); }
+// Reduction is one in the graph, and what is computed before and after it (null: nothing).
+struct Reduction {
+  const char *op, *before, *after;
+  int64_t moved;  // the operator set in which the axes became an input
+};
+constexpr Reduction kMean{"ReduceMean", nullptr, nullptr, 18}, kSum{"ReduceSum", nullptr, nullptr, 13},
+    kLargest{"ReduceMax", nullptr, nullptr, 18}, kSmallest{"ReduceMin", nullptr, nullptr, 18},
+    kProduct{"ReduceProd", nullptr, nullptr, 18}, kL1{"ReduceL1", nullptr, nullptr, 18},
+    kL2{"ReduceL2", nullptr, nullptr, 18}, kSquares{"ReduceSumSquare", nullptr, nullptr, 18},
+    kLogSum{"ReduceSum", nullptr, "Log", 18}, kLogSumExp{"ReduceSum", "Exp", "Log", 18};
 
-void import_arg_max(OnnxNode& node) {
+template <const Reduction& kReduction>
+void import_reduce(OnnxNode& node) {
+  const Ints axes = read_axes(node, kReduction.moved).value_or(Ints{});
+  ValueId x = node.input(0);
+  const bool reduces_nothing = axes.empty() && node.get_int("noop_with_empty_axes", 0) != 0;
+  if (reduces_nothing && kReduction.before == nullptr && kReduction.after == nullptr) return node.alias(x);
+  if (reduces_nothing) node.refuse("noop_with_empty_axes is not supported for it");
+  if (kReduction.before != nullptr) x = node.step("before", kReduction.before, {x});
+  const Attributes attributes = {{"axes", axes}, {"keepdims", node.get_int("keepdims", 1)}};
+  if (kReduction.after == nullptr) return node.finish(kReduction.op, {x}, attributes);
+  node.finish(kReduction.after, {node.step("reduced", kReduction.op, {x}, attributes)});
+}
+
+template <const char* kOp>
+void import_arg(OnnxNode& node) {
   if (node.get_int("select_last_index", 0) != 0) node.refuse("select_last_index=1 is not supported (supported: 0)");
-  node.finish("ArgMax", {node.input(0)}, {{"axis", node.get_int("axis", 0)}, {"keepdims", node.get_int("keepdims", 1)}},
+  node.finish(kOp, {node.input(0)}, {{"axis", node.get_int("axis", 0)}, {"keepdims", node.get_int("keepdims", 1)}},
               DType::kInt);
+}
+constexpr char kArgMax[] = "ArgMax", kArgMin[] = "ArgMin";
+
+void import_top_k(OnnxNode& node) {
+  Attributes attributes = {{"axis", node.get_int("axis", -1)}, {"largest", node.get_int("largest", 1)}};
+  std::vector<ValueId> inputs = {node.input(0)};
+  if (node.opset() < 10) {
+    attributes["k"] = node.get_int("k", 0);
+  } else {
+    inputs.push_back(node.input(1));
+  }
+  node.finish_all("TopK", inputs, attributes, {node.dtype(0), DType::kInt});
 }
 
 // Before operator set 13 the axis and all later ones are one distribution.
@@ -312,9 +457,10 @@ void import_slice(OnnxNode& node) {
   node.finish("Slice", inputs);
 }
 
-void import_pad(OnnxNode& node) {
+Attributes pad_attributes(const OnnxNode& node) {
   const std::string mode = node.get_string("mode", "constant");
-  if (mode != "constant") node.refuse("mode \"{}\" is not supported (supported: constant)", mode);
+  if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap")
+    node.refuse("mode \"{}\" is not supported (supported: constant, reflect, edge, wrap)", mode);
   double value = 0;
   if (node.opset() < 11) {
     value = node.get_float("value", 0);
@@ -324,7 +470,11 @@ void import_pad(OnnxNode& node) {
     value = *constant;
   }
   if (!std::isfinite(value)) node.refuse("a value that is not a finite number is not supported");
-  Attributes attributes = {{"mode", std::string("constant")}, {"value", value}};
+  return {{"mode", mode}, {"value", value}};
+}
+
+void import_pad(OnnxNode& node) {
+  Attributes attributes = pad_attributes(node);
   if (node.opset() < 11) {
     if (!node.has("pads")) node.fail("pads is missing");
     attributes["pads"] = node.get_ints("pads");
@@ -336,6 +486,91 @@ void import_pad(OnnxNode& node) {
     if (!all_in_order) node.refuse("axes are not supported. Export it with pads for every axis.");
   }
   finish_with_ints(node, "Pad", 1, "pads", attributes);
+}
+
+void import_split(OnnxNode& node) {
+  const int64_t axis = node.get_int("axis", 0);
+  const bool has_sizes = node.opset() < 13 ? node.has("split") : node.has_input(1);
+  if (!has_sizes) {
+    const auto parts = static_cast<int64_t>(node.result_count());
+    return finish_parts(node, node.input(0), axis, node.get_int("num_outputs", parts), node.opset() < 18);
+  }
+  const auto sizes = node.opset() < 13 ? node.get_ints("split") : node.constant_ints(1);
+  if (!sizes) node.refuse("its sizes are computed. Export it with constant sizes.");
+  finish_slices(node, node.input(0), axis, *sizes);
+}
+
+void import_tile(OnnxNode& node) { finish_with_ints(node, "Tile", 1, "repeats", {}); }
+void import_expand(OnnxNode& node) { finish_with_ints(node, "Expand", 1, "shape", {}); }
+
+void import_space_to_depth(OnnxNode& node) {
+  node.finish("SpaceToDepth", {node.input(0)}, {{"block", node.get_int("blocksize", 0)}, {"layout", kNchw}});
+}
+
+void import_depth_to_space(OnnxNode& node) {
+  node.finish("DepthToSpace", {node.input(0)},
+              {{"block", node.get_int("blocksize", 0)}, {"mode", node.get_string("mode", "DCR")}, {"layout", kNchw}});
+}
+
+// has_elements: exporters leave an input out by an empty name, or by a constant of no elements.
+bool has_elements(const OnnxNode& node, size_t i) {
+  const Constant* held = node.constant(i);
+  return node.has_input(i) && (held == nullptr || shape_of(*held).elements() > 0);
+}
+
+// with_axes gives the sizes or scales of the spatial axes, where the node names them (operator set 18).
+void add_for_axes(const OnnxNode& node, size_t i, Attributes& attributes) {
+  const Ints axes = node.get_ints("axes");
+  Ints spatial(axes.size());
+  std::iota(spatial.begin(), spatial.end(), int64_t{2});
+  const Constant* held = node.constant(i);
+  if (axes != spatial || held == nullptr)
+    node.refuse("axes {} are not supported (supported: all but the first two, with constants)", to_string(Shape(axes)));
+  if (const auto* sizes = std::get_if<IntTensor>(held)) {
+    attributes["sizes"] = sizes->values;
+  } else {
+    const auto& scales = std::get<FloatTensor>(*held).values;
+    attributes["scales"] = std::vector<double>(scales.begin(), scales.end());
+  }
+}
+
+void import_resize(OnnxNode& node) {
+  const bool is_old = node.opset() < 11;  // scales alone, as input 1
+  Attributes attributes = {{"mode", node.get_string("mode", "nearest")}, {"layout", kNchw}};
+  attributes["coordinate_mode"] =
+      is_old ? std::string("asymmetric") : node.get_string("coordinate_transformation_mode", "half_pixel");
+  attributes["nearest_mode"] = is_old ? std::string("floor") : node.get_string("nearest_mode", "round_prefer_floor");
+  attributes["cubic_coefficient"] = node.get_float("cubic_coeff_a", -0.75);
+  attributes["exclude_outside"] = node.get_int("exclude_outside", 0);
+  if (std::get<std::string>(attributes["coordinate_mode"]) == "tf_crop_and_resize")
+    node.refuse("tf_crop_and_resize is not supported. Crop with a slice, and resize that.");
+  if (node.get_int("antialias", 0) != 0) node.refuse("antialias=1 is not supported (supported: 0)");
+  if (node.get_string("keep_aspect_ratio_policy", "stretch") != "stretch")
+    node.refuse("keep_aspect_ratio_policy is not supported (supported: stretch). Export it with scales.");
+  const size_t scales = is_old ? 1 : 2;
+  const size_t i = has_elements(node, 3) ? 3 : scales;
+  if (!has_elements(node, i)) node.fail("it has neither sizes nor scales");
+  if (node.has("axes")) {
+    add_for_axes(node, i, attributes);
+    return node.finish("Resize", {node.input(0)}, attributes);
+  }
+  node.finish("Resize", {node.input(0), node.input(i)}, attributes);
+}
+
+void import_upsample(OnnxNode& node) {
+  Attributes attributes = {{"mode", node.get_string("mode", "nearest")},
+                           {"layout", kNchw},
+                           {"coordinate_mode", std::string("asymmetric")},
+                           {"nearest_mode", std::string("floor")}};
+  if (node.opset() >= 9) return node.finish("Resize", {node.input(0), node.input(1)}, attributes);
+  const std::vector<float> scales = node.get_floats("scales");
+  const FloatTensor all(Shape{static_cast<int64_t>(scales.size())}, scales);
+  node.finish("Resize", {node.input(0), node.constant_step("scales", all)}, attributes);
+}
+
+void import_size(OnnxNode& node) {
+  const ValueId shape = node.step("shape", "Shape", {node.input(0)}, {}, DType::kInt);
+  node.finish("ReduceProd", {shape}, {{"axes", Ints{0}}, {"keepdims", int64_t{0}}});
 }
 
 void import_identity(OnnxNode& node) { node.alias(node.input(0)); }
@@ -388,76 +623,99 @@ void import_constant_of_shape(OnnxNode& node) {
 
 void import_range(OnnxNode& node) { node.finish("Range", {node.input(0), node.input(1), node.input(2)}); }
 
-// --- Known, and not supported ----------------------------------------------------------------------------------------
-
-void refuse_log_softmax(OnnxNode& node) {
-  node.refuse("not supported. End the model before it, or with Softmax: arg max and ranking are the same.");
-}
-void refuse_control_flow(OnnxNode& node) {
-  node.refuse("control flow is not supported. Export the model for fixed shapes, so that the exporter unrolls it.");
-}
-void refuse_quantised(OnnxNode& node) {
-  node.refuse("quantised models are not supported. Export the float model; it is quantised at compile time.");
-}
-void refuse_resize(OnnxNode& node) { node.refuse("not supported. Change the size of images before the model."); }
+struct OnnxRow {
+  std::string_view op;
+  void (*import)(OnnxNode& node);
+};
 
 constexpr auto kRows = std::to_array<OnnxRow>({
-    {"Add", import_binary<kAdd>},
-    {"ArgMax", import_arg_max},
+    {"ArgMax", import_arg<kArgMax>},
+    {"ArgMin", import_arg<kArgMin>},
     {"AveragePool", import_average_pool},
     {"BatchNormalization", import_batch_norm},
     {"Cast", import_cast},
+    {"CastLike", import_cast_like},
+    {"Celu", import_celu},
     {"Clip", import_clip},
     {"Concat", import_concat},
     {"Constant", import_constant},
     {"ConstantOfShape", import_constant_of_shape},
     {"Conv", import_conv},
-    {"Div", import_binary<kDiv>},
+    {"ConvTranspose", import_conv_transpose},
+    {"DepthToSpace", import_depth_to_space},
     {"Dropout", import_dropout},
+    {"Einsum", import_einsum},
+    {"Elu", import_elu},
+    {"Expand", import_expand},
     {"Flatten", import_flatten},
+    {"GRU", import_gru},
     {"Gather", import_gather},
+    {"Gelu", import_gelu},
     {"Gemm", import_gemm},
     {"GlobalAveragePool", import_global_average_pool},
     {"GlobalMaxPool", import_global_max_pool},
+    {"GroupNormalization", import_group_norm},
+    {"HardSigmoid", import_hard_sigmoid},
     {"Identity", import_identity},
+    {"InstanceNormalization", import_instance_norm},
+    {"LRN", import_lrn},
+    {"LSTM", import_lstm},
+    {"LayerNormalization", import_layer_norm},
     {"LeakyRelu", import_leaky_relu},
-    {"MatMul", import_binary<kMatMul>},
+    {"LpNormalization", import_lp_normalization},
+    {"MatMul", import_mat_mul},
+    {"Max", import_folded<kMax>},
     {"MaxPool", import_max_pool},
-    {"Mul", import_binary<kMul>},
-    {"Neg", import_unary<kNeg>},
+    {"Mean", import_mean},
+    {"Min", import_folded<kMin>},
     {"Pad", import_pad},
+    {"Pow", import_power},
+    {"RNN", import_rnn},
     {"Range", import_range},
-    {"ReduceMean", import_reduce_mean},
-    {"ReduceSum", import_reduce_sum},
-    {"Relu", import_unary<kRelu>},
+    {"ReduceL1", import_reduce<kL1>},
+    {"ReduceL2", import_reduce<kL2>},
+    {"ReduceLogSum", import_reduce<kLogSum>},
+    {"ReduceLogSumExp", import_reduce<kLogSumExp>},
+    {"ReduceMax", import_reduce<kLargest>},
+    {"ReduceMean", import_reduce<kMean>},
+    {"ReduceMin", import_reduce<kSmallest>},
+    {"ReduceProd", import_reduce<kProduct>},
+    {"ReduceSum", import_reduce<kSum>},
+    {"ReduceSumSquare", import_reduce<kSquares>},
     {"Reshape", import_reshape},
+    {"Resize", import_resize},
+    {"Selu", import_selu},
     {"Shape", import_shape},
+    {"Size", import_size},
     {"Slice", import_slice},
     {"Softmax", import_softmax},
-    {"Sqrt", import_unary<kSqrt>},
+    {"SpaceToDepth", import_space_to_depth},
+    {"Split", import_split},
     {"Squeeze", import_squeeze},
-    {"Sub", import_binary<kSub>},
-    {"Sum", import_sum},
+    {"Sum", import_folded<kAdd>},
+    {"ThresholdedRelu", import_thresholded_relu},
+    {"Tile", import_tile},
+    {"TopK", import_top_k},
     {"Transpose", import_transpose},
     {"Unsqueeze", import_unsqueeze},
-
-    {"DequantizeLinear", refuse_quantised},
-    {"If", refuse_control_flow},
-    {"LogSoftmax", refuse_log_softmax},
-    {"Loop", refuse_control_flow},
-    {"QLinearConv", refuse_quantised},
-    {"QLinearMatMul", refuse_quantised},
-    {"QuantizeLinear", refuse_quantised},
-    {"Resize", refuse_resize},
-    {"Scan", refuse_control_flow},
-    {"Upsample", refuse_resize},
+    {"Upsample", import_upsample},
+    {"Where", import_where},
 });
+
+const OnnxRow* find_row(std::string_view op) {
+  const auto* found = std::find_if(kRows.begin(), kRows.end(), [&](const OnnxRow& row) { return row.op == op; });
+  return found == kRows.end() ? nullptr : found;
+}
 
 }  // namespace
 
-const OnnxRow* find_onnx_row(std::string_view op) {
-  const auto* found = std::find_if(kRows.begin(), kRows.end(), [&](const OnnxRow& row) { return row.op == op; });
-  return found == kRows.end() ? nullptr : found;
+bool has_onnx_row(std::string_view op) { return find_row(op) != nullptr || find_plain_op(op) != nullptr; }
+
+void import_onnx_node(OnnxNode& node) {
+  const std::string& op = node.origin();
+  if (const OnnxRow* row = find_row(op)) return row->import(node);
+  if (const PlainOp* plain = find_plain_op(op)) return import_plain(node, *plain);
+  node.refuse("{}", advice_for(op).value_or("not supported"));
 }
 
 }  // namespace treville::import

@@ -8,6 +8,7 @@
 #include "base/suggest.h"
 #include "import/functions.h"
 #include "import/fused_ops.h"
+#include "import/plain_ops.h"
 #include "import/tensorflow_dropout.h"
 #include "import/tf_reference.h"
 
@@ -32,6 +33,9 @@ constexpr auto kVariables = std::to_array<std::string_view>(
 
 constexpr auto kControlFlow =
     std::to_array<std::string_view>({"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase"});
+constexpr int kMostOutputs = 4096;  // of one node
+
+const std::string kIdentity = "Identity";
 
 // Before this producer an empty shape of a placeholder meant "any".
 constexpr int32_t kFirstProducerWithScalarShapes = 24;
@@ -196,7 +200,7 @@ class TfImporter {
 
   void import_placeholder(size_t i) {
     const NodeDef& proto = node(i);
-    const TfNode reader(state_, proto, true, {});
+    const TfNode reader(state_, proto, {{proto.name(), true}}, {});
     const auto type = tf_element_type(reader.get_type("dtype", tf_format::DT_INVALID));
     if (!type) {
       values_[i][0] =
@@ -243,7 +247,7 @@ class TfImporter {
       return "loops and conditions on computed values are not supported. Export the model without them: recurrent "
              "layers with unroll=True, or as a Keras or ONNX file.";
     }
-    return "not supported";
+    return std::string(advice_for(op).value_or("not supported"));
   }
 
   void import_node(size_t i) {
@@ -257,14 +261,14 @@ class TfImporter {
     for (const Edge& edge : edges_[i]) inputs.push_back(value_of(edge));
     const size_t nodes_before = state_.result.graph.nodes.size();
     try {
-      const TfRow* row = find_tf_row(bypassed_.count(i) > 0 ? "Identity" : proto.op());
-      if (row == nullptr) throw Refusal{hint_for(proto.op())};
-      if (*reads_[i].rbegin() > 0) {
-        throw Refusal{fmt::format("its output {} is read; only the first is supported", *reads_[i].rbegin())};
-      }
-      TfNode reader(state_, proto, is_output(i), inputs);
-      row->import(reader);
-      values_[i][0] = reader.result();
+      const std::string& op = bypassed_.count(i) > 0 ? kIdentity : proto.op();
+      if (!has_tf_row(op)) throw Refusal{hint_for(op)};
+      if (const int last = *reads_[i].rbegin(); last >= kMostOutputs)
+        throw Refusal{fmt::format("its output {} is read, which is not supported", last)};
+      TfNode reader(state_, proto, result_names(i), inputs);
+      import_tf_node(reader, op);
+      reader.check_results();
+      for (int output : reads_[i]) values_[i][output] = reader.result(static_cast<size_t>(output));
     } catch (const Refusal& refusal) {
       state_.result.graph.nodes.resize(nodes_before);
       std::vector<std::string> names;
@@ -277,8 +281,16 @@ class TfImporter {
     }
   }
 
-  bool is_output(size_t i) const {
-    return std::any_of(outputs_.begin(), outputs_.end(), [&](const Edge& output) { return output.node == i; });
+  // result_names gives the outputs of a node up to the last that is read: "name", "name:1", ...
+  std::vector<ResultName> result_names(size_t i) const {
+    std::vector<ResultName> names;
+    for (int output = 0; output <= *reads_[i].rbegin(); ++output) {
+      const bool kept = std::any_of(outputs_.begin(), outputs_.end(),
+                                    [&](const Edge& edge) { return edge.node == i && edge.output == output; });
+      names.push_back({output == 0 ? node(i).name() : fmt::format("{}:{}", node(i).name(), output), kept,
+                       reads_[i].count(output) > 0});
+    }
+    return names;
   }
 
   const TfModel& model_;
@@ -390,8 +402,9 @@ Constant decode_tf_tensor(const tf_format::TensorProto& tensor, FillBudget& fill
   return {};
 }
 
-TfNode::TfNode(ImportState& state, const NodeDef& proto, bool kept, std::vector<std::optional<ValueId>> inputs)
-    : NodeImport(state, proto.name(), proto.op(), proto.name(), kept, std::move(inputs)), proto_(proto) {}
+TfNode::TfNode(ImportState& state, const NodeDef& proto, std::vector<ResultName> results,
+               std::vector<std::optional<ValueId>> inputs)
+    : NodeImport(state, proto.name(), proto.op(), std::move(results), std::move(inputs)), proto_(proto) {}
 
 const AttrValue* TfNode::find(const std::string& key, Kind kind) const {
   const auto found = proto_.attr().find(key);

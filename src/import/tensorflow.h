@@ -46,7 +46,8 @@ std::optional<ElementType> tf_element_type(int32_t data_type);
 // strip defaults) and throw UserError when it has another type.
 class TfNode : public NodeImport {
  public:
-  TfNode(ImportState& state, const tf_format::NodeDef& proto, bool kept, std::vector<std::optional<ValueId>> inputs);
+  TfNode(ImportState& state, const tf_format::NodeDef& proto, std::vector<ResultName> results,
+         std::vector<std::optional<ValueId>> inputs);
 
   int64_t get_int(const std::string& key, int64_t otherwise) const;
   double get_float(const std::string& key, double otherwise) const;
@@ -63,12 +64,9 @@ class TfNode : public NodeImport {
   const tf_format::NodeDef& proto_;
 };
 
-struct TfRow {
-  std::string_view op;
-  void (*import)(TfNode& node);
-};
-
-// find_tf_row is null for an operation without a row. Placeholders have none: the walk makes them inputs.
-const TfRow* find_tf_row(std::string_view op);
+// has_tf_row says whether the table has the operation. Placeholders have no row: the walk makes them inputs.
+bool has_tf_row(std::string_view op);
+// import_tf_node translates a node as the operation `op`, which has a row, or throws Refusal.
+void import_tf_node(TfNode& node, std::string_view op);
 
 }  // namespace treville::import

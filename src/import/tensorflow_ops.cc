@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "import/plain_ops.h"
 #include "import/tensorflow.h"
 
 namespace treville::import {
@@ -26,32 +27,77 @@ void import_alias(TfNode& node) { node.alias(node.input(0)); }
 
 // --- Elementwise -----------------------------------------------------------------------------------------------------
 
-template <const char* kOp>
-void import_binary(TfNode& node) {
-  node.finish(kOp, {node.input(0), node.input(1)});
-}
-constexpr char kAdd[] = "Add", kSub[] = "Sub", kMul[] = "Mul", kDiv[] = "Div";
-
-template <const char* kOp>
-void import_unary(TfNode& node) {
-  node.finish(kOp, {node.input(0)});
-}
-constexpr char kRelu[] = "Relu", kNeg[] = "Neg", kSqrt[] = "Sqrt", kRsqrt[] = "Rsqrt";
-
-void import_add_n(TfNode& node) {
-  const std::vector<ValueId> terms = node.inputs_from(0);
-  if (terms.empty()) node.fail("it adds nothing");
-  if (terms.size() == 1) return node.alias(terms[0]);
-  ValueId sum = terms[0];
-  for (size_t i = 1; i + 1 < terms.size(); ++i) sum = node.step(fmt::format("sum_{}", i), "Add", {sum, terms[i]});
-  node.finish("Add", {sum, terms.back()});
+void import_identity_n(TfNode& node) {
+  for (size_t i = 0; i < node.result_count(); ++i)
+    if (node.reads_result(i)) node.alias_result(i, node.input(i));
 }
 
-void import_square(TfNode& node) { node.finish("Mul", {node.input(0), node.input(0)}); }
+FloatTensor scalar(double value) { return FloatTensor(Shape{}, {static_cast<float>(value)}); }
+
+// number_like makes a constant of an operand's type.
+ValueId number_like(TfNode& node, size_t i, const std::string& name, int64_t value) {
+  if (node.dtype(i) == DType::kFloat) return node.constant_step(name, scalar(static_cast<double>(value)));
+  return node.constant_step(name, IntTensor(Shape{}, {value}));
+}
+
+void import_add_n(TfNode& node) { node.finish_folded("Add"); }
+
+void import_power(TfNode& node) { finish_power(node); }
 
 void import_squared_difference(TfNode& node) {
-  const ValueId difference = node.step("difference", "Sub", {node.input(0), node.input(1)});
-  node.finish("Mul", {difference, difference});
+  node.finish("Square", {node.step("difference", "Sub", {node.input(0), node.input(1)})});
+}
+
+// floor_of_quotient rounds toward minus infinity, integers too.
+ValueId floor_of_quotient(TfNode& node) {
+  const bool floats = node.dtype(0) == DType::kFloat;
+  std::vector<ValueId> operands = {node.input(0), node.input(1)};
+  for (size_t i = 0; i < 2 && !floats; ++i)
+    operands[i] =
+        node.step(fmt::format("float_{}", i), "Cast", {operands[i]}, {{"to", std::string("float")}}, DType::kFloat);
+  const ValueId floor = node.step("floor", "Floor", {node.step("quotient", "Div", operands)});
+  return floats ? floor : node.step("int", "Cast", {floor}, {{"to", std::string("int")}}, DType::kInt);
+}
+
+void import_floor_div(TfNode& node) { node.alias(floor_of_quotient(node)); }
+
+void import_floor_mod(TfNode& node) {
+  const ValueId whole = node.step("whole", "Mul", {floor_of_quotient(node), node.input(1)});
+  node.finish("Sub", {node.input(0), whole});
+}
+
+// The graph's quotients of integers round toward zero.
+void import_truncate_div(TfNode& node) { node.finish("Div", {node.input(0), node.input(1)}); }
+
+void import_not_equal(TfNode& node) {
+  node.finish("Not", {node.step("equal", "Equal", {node.input(0), node.input(1)})});
+}
+
+void import_select(TfNode& node) {
+  node.finish("Where", {node.input(0), node.input(1), node.input(2)}, {}, node.dtype(1));
+}
+
+void import_log1p(TfNode& node) {
+  node.finish("Log", {node.step("plus_1", "Add", {node.input(0), node.constant_step("one", scalar(1))})});
+}
+void import_expm1(TfNode& node) {
+  node.finish("Sub", {node.step("exp", "Exp", {node.input(0)}), node.constant_step("one", scalar(1))});
+}
+
+void import_elu(TfNode& node) { node.finish("Elu", {node.input(0)}, {{"alpha", 1.0}}); }
+
+void import_selu(TfNode& node) {
+  node.finish("Selu", {node.input(0)}, {{"alpha", 1.6732632423543772}, {"gamma", 1.0507009873554805}});
+}
+
+void import_clip_by_value(TfNode& node) {
+  const auto low = node.constant_number(1), high = node.constant_number(2);
+  if (!low || !high) node.refuse("its bounds are computed. Freeze the model so that they are constants.");
+  if (std::isnan(*low) || std::isnan(*high)) node.fail("its bounds hold NaN");
+  Attributes bounds;
+  if (std::isfinite(*low)) bounds["min"] = *low;
+  if (std::isfinite(*high)) bounds["max"] = *high;
+  node.finish("Clip", {node.input(0)}, bounds);
 }
 
 void import_relu6(TfNode& node) { node.finish("Clip", {node.input(0)}, {{"min", 0.0}, {"max", 6.0}}); }
@@ -66,9 +112,8 @@ void import_leaky_relu(TfNode& node) {
 void import_cast(TfNode& node) {
   const int32_t to = node.get_type("DstT", tf_format::DT_INVALID);
   const auto type = tf_element_type(to);
-  if (!type || *type == ElementType::kBool) {
-    node.refuse("a cast to data type {} is not supported (supported: floats and integers)", to);
-  }
+  if (!type) node.refuse("a cast to data type {} is not supported (supported: floats, integers, booleans)", to);
+  if (*type == ElementType::kBool) return finish_truth(node);
   const bool floats = is_float(*type);
   node.finish("Cast", {node.input(0)}, {{"to", std::string(floats ? "float" : "int")}},
               floats ? DType::kFloat : DType::kInt);
@@ -85,18 +130,23 @@ void import_mat_mul(TfNode& node) {
 }
 
 void import_batch_mat_mul(TfNode& node) {
-  if (node.get_bool("adj_x", false) || node.get_bool("adj_y", false)) {
-    node.refuse("adj_x and adj_y are not supported (supported: false)");
-  }
-  node.finish("MatMul", {node.input(0), node.input(1)});
+  ValueId a = node.input(0), b = node.input(1);
+  const Attributes swap = {{"swap_last", int64_t{1}}};
+  if (node.get_bool("adj_x", false)) a = node.step("transpose_a", "Transpose", {a}, swap);
+  if (node.get_bool("adj_y", false)) b = node.step("transpose_b", "Transpose", {b}, swap);
+  node.finish("MatMul", {a, b});
 }
 
+void import_einsum(TfNode& node) {
+  node.finish("Einsum", node.inputs_from(0), {{"equation", node.get_string("equation", "")}});
+}
+
+// layout_of reads data_format, whose name depends on the rank.
 std::string layout_of(const TfNode& node) {
-  std::string format = node.get_string("data_format", "NHWC");
-  if (format != "NHWC" && format != "NCHW") {
-    node.refuse("data_format \"{}\" is not supported (supported: NHWC, NCHW)", format);
-  }
-  return format;
+  const std::string format = node.get_string("data_format", "NHWC");
+  if (format == "NHWC" || format == "NDHWC" || format == "NWC") return "NHWC";
+  if (format == "NCHW" || format == "NCDHW" || format == "NCW") return "NCHW";
+  node.refuse("data_format \"{}\" is not supported (supported: NHWC, NCHW, NDHWC, NCDHW)", format);
 }
 
 void import_bias_add(TfNode& node) {
@@ -107,32 +157,37 @@ void import_bias_add(TfNode& node) {
   node.finish("Add", {node.input(0), bias});
 }
 
-// spatial picks height and width of a list with one number for each dimension of an image.
-Ints spatial(const TfNode& node, const std::string& key, const std::string& layout, Ints otherwise) {
-  const Ints values = node.get_ints(key, std::move(otherwise));
-  if (values.size() != 4 || *std::min_element(values.begin(), values.end()) < 1) {
-    node.fail(fmt::format("{} is {}, expected 4 numbers of at least 1", key, to_string(Shape(values))));
+// spatial picks the spatial numbers of a list with one for each dimension of an image of `dims` spatial dimensions.
+Ints spatial(const TfNode& node, const std::string& key, const std::string& layout, size_t dims) {
+  const Ints values = node.get_ints(key, Ints(dims + 2, 1));
+  if (values.size() != dims + 2 || *std::min_element(values.begin(), values.end()) < 1) {
+    node.fail(fmt::format("{} is {}, expected {} numbers of at least 1", key, to_string(Shape(values)), dims + 2));
   }
-  const size_t channel = layout == "NHWC" ? 3 : 1, height = layout == "NHWC" ? 1 : 2;
+  const size_t channel = layout == "NHWC" ? dims + 1 : 1, first = layout == "NHWC" ? 1 : 2;
   if (values[0] != 1 || values[channel] != 1) {
     node.refuse("{}={} over batch or channels is not supported", key, to_string(Shape(values)));
   }
-  return {values[height], values[height + 1]};
+  const auto from = values.begin() + static_cast<std::ptrdiff_t>(first);
+  return Ints(from, from + static_cast<std::ptrdiff_t>(dims));
 }
 
 // add_padding sets auto_pad and pads, the latter from explicit_paddings [batch, ..., 2 each] in the layout's order.
-void add_padding(const TfNode& node, const std::string& layout, Attributes& attributes) {
+void add_padding(const TfNode& node, const std::string& layout, size_t dims, Attributes& attributes) {
   const std::string padding = node.get_string("padding", "");
-  Ints pads = {0, 0, 0, 0};
+  Ints pads(2 * dims, 0);
   if (padding == "SAME" || padding == "VALID") {
     attributes["auto_pad"] = std::string(padding == "SAME" ? "same_upper" : "valid");
   } else if (padding == "EXPLICIT") {
     const Ints all = node.get_ints("explicit_paddings");
-    if (all.size() != 8 || *std::min_element(all.begin(), all.end()) < 0) {
-      node.fail(fmt::format("explicit_paddings is {}, expected 8 numbers of at least 0", to_string(Shape(all))));
+    if (all.size() != 2 * (dims + 2) || *std::min_element(all.begin(), all.end()) < 0) {
+      node.fail(fmt::format("explicit_paddings is {}, expected {} numbers of at least 0", to_string(Shape(all)),
+                            2 * (dims + 2)));
     }
-    const size_t height = layout == "NHWC" ? 2 : 4;
-    pads = {all[height], all[height + 2], all[height + 1], all[height + 3]};
+    const size_t first = layout == "NHWC" ? 2 : 4;
+    for (size_t i = 0; i < dims; ++i) {
+      pads[i] = all[first + 2 * i];
+      pads[i + dims] = all[first + 2 * i + 1];
+    }
     if (std::accumulate(pads.begin(), pads.end(), int64_t{0}) != std::accumulate(all.begin(), all.end(), int64_t{0})) {
       node.refuse("padding of batch or channels is not supported");
     }
@@ -143,22 +198,34 @@ void add_padding(const TfNode& node, const std::string& layout, Attributes& attr
   attributes["pads"] = pads;
 }
 
-Attributes conv_attributes(const TfNode& node) {
+Attributes conv_attributes(const TfNode& node, size_t dims) {
   const std::string layout = layout_of(node);
   Attributes attributes = {{"layout", layout},
                            {"groups", int64_t{1}},
-                           {"strides", spatial(node, "strides", layout, {})},
-                           {"dilations", spatial(node, "dilations", layout, {1, 1, 1, 1})}};
-  add_padding(node, layout, attributes);
+                           {"strides", spatial(node, "strides", layout, dims)},
+                           {"dilations", spatial(node, "dilations", layout, dims)}};
+  add_padding(node, layout, dims, attributes);
   return attributes;
 }
 
-void import_conv2d(TfNode& node) { node.finish("Conv", {node.input(0), node.input(1)}, conv_attributes(node)); }
+template <size_t kDims>
+void import_conv(TfNode& node) {
+  node.finish("Conv", {node.input(0), node.input(1)}, conv_attributes(node, kDims));
+}
+
+// A transposed convolution: input_sizes (the shape of its result), filter [kernel...,out,in], x.
+template <size_t kDims>
+void import_conv_backprop_input(TfNode& node) {
+  Attributes attributes = conv_attributes(node, kDims);
+  if (std::get<std::string>(attributes["auto_pad"]) == "explicit")
+    node.refuse("padding EXPLICIT is not supported (supported: SAME, VALID)");
+  node.finish("ConvTranspose", {node.input(2), node.input(1), node.input(0)}, attributes, node.dtype(2));
+}
 
 // The weight [h,w,in,multiplier] is read as [h,w,1,in*multiplier] of as many groups as inputs: output channel
 // c * multiplier + m belongs to input c in both.
 void import_depthwise_conv2d(TfNode& node) {
-  Attributes attributes = conv_attributes(node);
+  Attributes attributes = conv_attributes(node, 2);
   const Constant* weight = node.constant(1);
   if (weight == nullptr) node.refuse("its weight is computed. Freeze the model so that weights are constants.");
   const Shape& shape = shape_of(*weight);
@@ -184,33 +251,60 @@ void import_batch_norm(TfNode& node) {
 
 // --- Pools and reductions --------------------------------------------------------------------------------------------
 
-Attributes pool_attributes(const TfNode& node) {
+Attributes pool_attributes(const TfNode& node, size_t dims) {
   const std::string layout = layout_of(node);
   Attributes attributes = {{"layout", layout},
-                           {"kernel", spatial(node, "ksize", layout, {})},
-                           {"strides", spatial(node, "strides", layout, {})},
-                           {"dilations", Ints{1, 1}},
+                           {"kernel", spatial(node, "ksize", layout, dims)},
+                           {"strides", spatial(node, "strides", layout, dims)},
+                           {"dilations", Ints(dims, 1)},
                            {"ceil_mode", int64_t{0}}};
-  add_padding(node, layout, attributes);
+  add_padding(node, layout, dims, attributes);
   return attributes;
 }
 
-void import_max_pool(TfNode& node) { node.finish("MaxPool", {node.input(0)}, pool_attributes(node)); }
+template <size_t kDims>
+void import_max_pool(TfNode& node) {
+  node.finish("MaxPool", {node.input(0)}, pool_attributes(node, kDims));
+}
 
+template <size_t kDims>
 void import_avg_pool(TfNode& node) {
-  Attributes attributes = pool_attributes(node);
+  Attributes attributes = pool_attributes(node, kDims);
   attributes["count_include_pad"] = int64_t{0};
   node.finish("AveragePool", {node.input(0)}, attributes);
 }
 
-void import_reduce(TfNode& node, const char* op) {
+// TensorFlow's alpha is for each element, the graph's for their mean.
+void import_lrn(TfNode& node) {
+  const int64_t radius = node.get_int("depth_radius", 5);
+  if (radius < 0 || radius > 1024) node.fail(fmt::format("depth_radius is {}", radius));
+  const int64_t size = 2 * radius + 1;
+  const double alpha = node.get_float("alpha", 1), beta = node.get_float("beta", 0.5), bias = node.get_float("bias", 1);
+  if (!std::isfinite(alpha) || !std::isfinite(beta) || !std::isfinite(bias)) node.fail("a number is not finite");
+  node.finish("LRN", {node.input(0)},
+              {{"size", size},
+               {"alpha", alpha * static_cast<double>(size)},
+               {"beta", beta},
+               {"bias", bias},
+               {"layout", std::string("NHWC")}});
+}
+
+template <const char* kOp>
+void import_reduce(TfNode& node) {
   const auto axes = node.constant_ints(1);
   if (!axes) node.refuse("its axes are computed. Freeze the model so that they are constants.");
   if (axes->empty()) return node.alias(node.input(0));  // no axes, no reduction
-  node.finish(op, {node.input(0)}, {{"axes", *axes}, {"keepdims", int64_t{node.get_bool("keep_dims", false)}}});
+  node.finish(kOp, {node.input(0)}, {{"axes", *axes}, {"keepdims", int64_t{node.get_bool("keep_dims", false)}}});
 }
-void import_mean(TfNode& node) { import_reduce(node, "ReduceMean"); }
-void import_reduce_sum(TfNode& node) { import_reduce(node, "ReduceSum"); }
+constexpr char kReduceMean[] = "ReduceMean", kReduceSum[] = "ReduceSum", kReduceMax[] = "ReduceMax",
+               kReduceMin[] = "ReduceMin", kReduceProd[] = "ReduceProd";
+
+// L2Loss is half the sum of squares.
+void import_l2_loss(TfNode& node) {
+  const ValueId sum =
+      node.step("sum", "ReduceSumSquare", {node.input(0)}, {{"axes", Ints{}}, {"keepdims", int64_t{0}}});
+  node.finish("Mul", {sum, node.constant_step("half", scalar(0.5))});
+}
 
 // constant_axis reads an input that must be one constant integer.
 int64_t constant_axis(const TfNode& node, size_t i) {
@@ -220,9 +314,16 @@ int64_t constant_axis(const TfNode& node, size_t i) {
   return (*axis)[0];
 }
 
-void import_arg_max(TfNode& node) {
+template <const char* kOp>
+void import_arg(TfNode& node) {
   const int64_t axis = node.has_input(1) ? constant_axis(node, 1) : 0;
-  node.finish("ArgMax", {node.input(0)}, {{"axis", axis}, {"keepdims", int64_t{0}}}, DType::kInt);
+  node.finish(kOp, {node.input(0)}, {{"axis", axis}, {"keepdims", int64_t{0}}}, DType::kInt);
+}
+constexpr char kArgMax[] = "ArgMax", kArgMin[] = "ArgMin";
+
+void import_top_k(TfNode& node) {
+  node.finish_all("TopK", {node.input(0), node.input(1)}, {{"axis", int64_t{-1}}, {"largest", int64_t{1}}},
+                  {node.dtype(0), DType::kInt});
 }
 
 void import_softmax(TfNode& node) { node.finish("Softmax", {node.input(0)}, {{"axis", int64_t{-1}}}); }
@@ -242,16 +343,8 @@ void import_concat(TfNode& node) {
   node.finish("Concat", node.inputs_from(1), {{"axis", constant_axis(node, 0)}});
 }
 
-// Paddings are [rank,2], before and after of each axis; the graph has all the befores, then all the afters.
-void import_pad(TfNode& node) {
-  double value = 0;
-  if (node.input_count() > 2) {
-    const auto constant = node.constant_number(2);
-    if (!constant) node.refuse("its value is computed. Freeze the model so that it is a constant.");
-    value = *constant;
-  }
-  if (!std::isfinite(value)) node.refuse("a value that is not a finite number is not supported");
-  Attributes attributes = {{"mode", std::string("constant")}, {"value", value}};
+// finish_pad: paddings are [rank,2], before and after of each axis; the graph has all the befores, then all the afters.
+void finish_pad(TfNode& node, Attributes attributes) {
   if (const auto paddings = node.constant_ints(1)) {
     if (paddings->size() % 2 != 0) node.fail("its paddings are not pairs");
     const size_t rank = paddings->size() / 2;
@@ -266,6 +359,23 @@ void import_pad(TfNode& node) {
   const ValueId turned = node.step("pads_by_side", "Transpose", {node.input(1)}, {{"perm", Ints{1, 0}}});
   const ValueId pads = node.step("pads", "Reshape", {turned}, {{"shape", Ints{-1}}, {"allow_zero", int64_t{1}}});
   node.finish("Pad", {node.input(0), pads}, attributes);
+}
+
+void import_pad(TfNode& node) {
+  double value = 0;
+  if (node.input_count() > 2) {
+    const auto constant = node.constant_number(2);
+    if (!constant) node.refuse("its value is computed. Freeze the model so that it is a constant.");
+    value = *constant;
+  }
+  if (!std::isfinite(value)) node.refuse("a value that is not a finite number is not supported");
+  finish_pad(node, {{"mode", std::string("constant")}, {"value", value}});
+}
+
+void import_mirror_pad(TfNode& node) {
+  const std::string mode = node.get_string("mode", "");
+  if (mode != "REFLECT" && mode != "SYMMETRIC") node.fail(fmt::format("mode is \"{}\"", mode));
+  finish_pad(node, {{"mode", std::string(mode == "REFLECT" ? "reflect" : "symmetric")}});
 }
 
 // finish_with_ints emits op(x) with attribute `key` when input 1 is constant, else op(x, input 1).
@@ -317,6 +427,114 @@ void import_slice(TfNode& node) {
               {{"starts", *starts}, {"ends", ends}, {"axes", axes}, {"steps", Ints(axes.size(), 1)}});
 }
 
+void import_split(TfNode& node) {
+  finish_parts(node, node.input(1), constant_axis(node, 0), node.get_int("num_split", 1), true);
+}
+
+// SplitV may leave one size to be found out, -1, which is supported for the last part alone.
+void import_split_v(TfNode& node) {
+  auto sizes = node.constant_ints(1);
+  if (!sizes) node.refuse("its sizes are computed. Freeze the model so that they are constants.");
+  if (!sizes->empty() && sizes->back() == -1) {
+    const int64_t before = std::accumulate(sizes->begin(), sizes->end() - 1, int64_t{0});
+    sizes->back() = std::numeric_limits<int64_t>::max() - std::max<int64_t>(before, 0);
+  }
+  finish_slices(node, node.input(0), constant_axis(node, 2), *sizes);
+}
+
+void import_unpack(TfNode& node) {
+  const int64_t axis = node.get_int("axis", 0);
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    if (!node.reads_result(i)) continue;
+    const auto at = static_cast<int64_t>(i);
+    const int64_t end = at + 1;
+    const ValueId part =
+        node.step(fmt::format("part_{}", i), "Slice", {node.input(0)},
+                  {{"starts", Ints{at}}, {"ends", Ints{end}}, {"axes", Ints{axis}}, {"steps", Ints{1}}});
+    node.finish_result(i, "Squeeze", {part}, {{"axes", Ints{axis}}});
+  }
+}
+
+void import_tile(TfNode& node) { finish_with_ints(node, "Tile", "repeats", {}); }
+void import_broadcast_to(TfNode& node) { finish_with_ints(node, "Expand", "shape", {}); }
+void import_reverse(TfNode& node) { finish_with_ints(node, "Reverse", "axes", {}); }
+
+// finish_resize: the new height and width are input 1.
+void finish_resize(TfNode& node, const char* mode, Attributes attributes) {
+  attributes["mode"] = std::string(mode);
+  attributes["layout"] = std::string("NHWC");
+  finish_with_ints(node, "Resize", "sizes", attributes);
+}
+
+void import_resize_bilinear(TfNode& node) {
+  const bool corners = node.get_bool("align_corners", false), halves = node.get_bool("half_pixel_centers", false);
+  const char* mode = corners ? "align_corners" : halves ? "half_pixel" : "asymmetric";
+  finish_resize(node, "linear", {{"coordinate_mode", std::string(mode)}});
+}
+
+void import_resize_nearest(TfNode& node) {
+  const bool corners = node.get_bool("align_corners", false), halves = node.get_bool("half_pixel_centers", false);
+  const char* mode = corners ? "align_corners" : halves ? "tf_half_pixel_for_nn" : "asymmetric";
+  const char* rounding = corners ? "round_prefer_ceil" : "floor";
+  finish_resize(node, "nearest", {{"coordinate_mode", std::string(mode)}, {"nearest_mode", std::string(rounding)}});
+}
+
+template <const char* kOp>
+void import_blocks(TfNode& node) {
+  node.finish(kOp, {node.input(0)}, {{"block", node.get_int("block_size", 0)}, {"layout", layout_of(node)}});
+}
+constexpr char kSpaceToDepth[] = "SpaceToDepth", kDepthToSpace[] = "DepthToSpace";
+
+void import_space_to_batch(TfNode& node) { node.finish("SpaceToBatch", {node.input(0), node.input(1), node.input(2)}); }
+
+// producer is the node of the graph so far that computes a value, or null.
+const Node* producer(TfNode& node, ValueId value) {
+  const auto& nodes = node.graph().nodes;
+  const auto found = std::find_if(nodes.rbegin(), nodes.rend(), [&](const Node& each) {
+    return std::find(each.outputs.begin(), each.outputs.end(), value) != each.outputs.end();
+  });
+  return found == nodes.rend() ? nullptr : &*found;
+}
+
+// ints_of reads a constant integer operand of a node of the graph.
+std::optional<Ints> ints_of(TfNode& node, ValueId value) {
+  const Constant* held = node.graph().constant(value);
+  const auto* tensor = held ? std::get_if<IntTensor>(held) : nullptr;
+  return tensor ? std::optional(tensor->values) : std::nullopt;
+}
+
+// finish_dilated finds SpaceToBatch -> convolution -> BatchToSpace, as which TensorFlow writes dilated convolutions,
+// and makes it one convolution: its pads are those of the first less the crops of the last.
+bool finish_dilated(TfNode& node) {
+  const Node* conv = producer(node, node.input(0));
+  if (conv == nullptr || conv->op != "Conv" || conv->get_string("auto_pad", "") != "valid" ||
+      conv->get_string("layout", "NHWC") != "NHWC")
+    return false;
+  const Node* before = producer(node, conv->inputs[0]);
+  if (before == nullptr || before->op != "SpaceToBatch") return false;
+  const auto block = node.constant_ints(1), crops = node.constant_ints(2);
+  const auto same_block = ints_of(node, before->inputs[1]), pads = ints_of(node, before->inputs[2]);
+  if (!block || !crops || !pads || same_block != block || pads->size() != crops->size()) return false;
+  const size_t dims = block->size();
+  const bool is_plain = conv->get_ints("strides") == Ints(dims, 1) && conv->get_ints("dilations") == Ints(dims, 1);
+  Ints left(2 * dims);
+  for (size_t i = 0; i < 2 * dims && pads->size() == 2 * dims; ++i)
+    left[i % 2 * dims + i / 2] = (*pads)[i] - (*crops)[i];
+  if (!is_plain || pads->size() != 2 * dims || *std::min_element(left.begin(), left.end()) < 0) return false;
+  Attributes attributes = conv->attributes;
+  attributes["dilations"] = *block;
+  attributes["pads"] = left;
+  attributes["auto_pad"] = std::string("explicit");
+  std::vector<ValueId> inputs = conv->inputs;
+  inputs[0] = before->inputs[0];
+  node.finish("Conv", inputs, attributes);
+  return true;
+}
+
+void import_batch_to_space(TfNode& node) {
+  if (!finish_dilated(node)) node.finish("BatchToSpace", {node.input(0), node.input(1), node.input(2)});
+}
+
 // --- Shape sub-graphs ------------------------------------------------------------------------------------------------
 
 void import_shape(TfNode& node) { node.finish("Shape", {node.input(0)}, {}, DType::kInt); }
@@ -332,97 +550,141 @@ void import_pack(TfNode& node) {
   node.finish("Stack", node.inputs_from(0), {{"axis", node.get_int("axis", 0)}});
 }
 
+void import_zeros_like(TfNode& node) {
+  const ValueId shape = node.step("shape", "Shape", {node.input(0)}, {}, DType::kInt);
+  node.finish("Fill", {shape, number_like(node, 0, "value", 0)}, {}, node.dtype(0));
+}
+void import_ones_like(TfNode& node) {
+  const ValueId shape = node.step("shape", "Shape", {node.input(0)}, {}, DType::kInt);
+  node.finish("Fill", {shape, number_like(node, 0, "value", 1)}, {}, node.dtype(0));
+}
+
+void import_size(TfNode& node) {
+  const ValueId shape = node.step("shape", "Shape", {node.input(0)}, {}, DType::kInt);
+  node.finish("ReduceProd", {shape}, {{"axes", Ints{0}}, {"keepdims", int64_t{0}}});
+}
+
+void import_rank(TfNode& node) {
+  const ValueId shape = node.step("shape", "Shape", {node.input(0)}, {}, DType::kInt);
+  const ValueId rank = node.step("rank", "Shape", {shape}, {}, DType::kInt);
+  node.finish("Reshape", {rank}, {{"shape", Ints{}}, {"allow_zero", int64_t{1}}});
+}
+
 void import_fill(TfNode& node) { node.finish("Fill", {node.input(0), node.input(1)}, {}, node.dtype(1)); }
 
 void import_range(TfNode& node) { node.finish("Range", {node.input(0), node.input(1), node.input(2)}); }
 
-// --- Known, and not supported ----------------------------------------------------------------------------------------
-
-void refuse_control_flow(TfNode& node) {
-  node.refuse("control flow is not supported. Freeze the model for inference, so that its switches are constants.");
-}
-void refuse_random(TfNode& node) {
-  node.refuse("random numbers are not supported. Freeze the model for inference, without dropout.");
-}
-void refuse_quantised(TfNode& node) {
-  node.refuse("quantised models are not supported. Give the float model; it is quantised at compile time.");
-}
-void refuse_resize(TfNode& node) { node.refuse("not supported. Change the size of images before the model."); }
+struct TfRow {
+  std::string_view op;
+  void (*import)(TfNode& node);
+};
 
 constexpr auto kRows = std::to_array<TfRow>({
-    {"Add", import_binary<kAdd>},
     {"AddN", import_add_n},
-    {"AddV2", import_binary<kAdd>},
-    {"ArgMax", import_arg_max},
-    {"AvgPool", import_avg_pool},
+    {"ArgMax", import_arg<kArgMax>},
+    {"ArgMin", import_arg<kArgMin>},
+    {"AvgPool", import_avg_pool<2>},
+    {"AvgPool3D", import_avg_pool<3>},
     {"BatchMatMul", import_batch_mat_mul},
     {"BatchMatMulV2", import_batch_mat_mul},
+    {"BatchMatMulV3", import_batch_mat_mul},
+    {"BatchToSpaceND", import_batch_to_space},
     {"BiasAdd", import_bias_add},
+    {"BroadcastTo", import_broadcast_to},
     {"Cast", import_cast},
     {"CheckNumerics", import_alias},
+    {"ClipByValue", import_clip_by_value},
     {"Concat", import_concat},
     {"ConcatV2", import_concat_v2},
     {"Const", import_const},
-    {"Conv2D", import_conv2d},
+    {"Conv2D", import_conv<2>},
+    {"Conv2DBackpropInput", import_conv_backprop_input<2>},
+    {"Conv3D", import_conv<3>},
+    {"Conv3DBackpropInputV2", import_conv_backprop_input<3>},
+    {"DepthToSpace", import_blocks<kDepthToSpace>},
     {"DepthwiseConv2dNative", import_depthwise_conv2d},
-    {"Div", import_binary<kDiv>},
+    {"Einsum", import_einsum},
+    {"Elu", import_elu},
     {"EnsureShape", import_alias},
     {"ExpandDims", import_expand_dims},
+    {"Expm1", import_expm1},
     {"Fill", import_fill},
+    {"FloorDiv", import_floor_div},
+    {"FloorMod", import_floor_mod},
     {"FusedBatchNorm", import_batch_norm},
     {"FusedBatchNormV2", import_batch_norm},
     {"FusedBatchNormV3", import_batch_norm},
     {"Gather", import_gather},
     {"GatherV2", import_gather},
     {"Identity", import_alias},
+    {"IdentityN", import_identity_n},
+    {"L2Loss", import_l2_loss},
+    {"LRN", import_lrn},
     {"LeakyRelu", import_leaky_relu},
+    {"Log1p", import_log1p},
     {"MatMul", import_mat_mul},
-    {"MaxPool", import_max_pool},
-    {"Mean", import_mean},
-    {"Mul", import_binary<kMul>},
-    {"Neg", import_unary<kNeg>},
+    {"Max", import_reduce<kReduceMax>},
+    {"MaxPool", import_max_pool<2>},
+    {"MaxPool3D", import_max_pool<3>},
+    {"Mean", import_reduce<kReduceMean>},
+    {"Min", import_reduce<kReduceMin>},
+    {"MirrorPad", import_mirror_pad},
+    {"NotEqual", import_not_equal},
+    {"OnesLike", import_ones_like},
     {"Pack", import_pack},
     {"Pad", import_pad},
     {"PadV2", import_pad},
     {"PlaceholderWithDefault", import_alias},
+    {"Pow", import_power},
     {"PreventGradient", import_alias},
+    {"Prod", import_reduce<kReduceProd>},
     {"Range", import_range},
-    {"RealDiv", import_binary<kDiv>},
-    {"Relu", import_unary<kRelu>},
+    {"Rank", import_rank},
     {"Relu6", import_relu6},
     {"Reshape", import_reshape},
-    {"Rsqrt", import_unary<kRsqrt>},
+    {"ResizeBilinear", import_resize_bilinear},
+    {"ResizeNearestNeighbor", import_resize_nearest},
+    {"ReverseV2", import_reverse},
+    {"Select", import_select},
+    {"SelectV2", import_select},
+    {"Selu", import_selu},
     {"Shape", import_shape},
+    {"Size", import_size},
     {"Slice", import_slice},
     {"Snapshot", import_alias},
     {"Softmax", import_softmax},
-    {"Sqrt", import_unary<kSqrt>},
-    {"Square", import_square},
+    {"SpaceToBatchND", import_space_to_batch},
+    {"SpaceToDepth", import_blocks<kSpaceToDepth>},
+    {"Split", import_split},
+    {"SplitV", import_split_v},
     {"SquaredDifference", import_squared_difference},
     {"Squeeze", import_squeeze},
     {"StopGradient", import_alias},
     {"StridedSlice", import_strided_slice},
-    {"Sub", import_binary<kSub>},
-    {"Sum", import_reduce_sum},
+    {"Sum", import_reduce<kReduceSum>},
+    {"Tile", import_tile},
+    {"TopK", import_top_k},
+    {"TopKV2", import_top_k},
     {"Transpose", import_transpose},
-
-    {"Enter", refuse_control_flow},
-    {"Exit", refuse_control_flow},
-    {"FakeQuantWithMinMaxVars", refuse_quantised},
-    {"LoopCond", refuse_control_flow},
-    {"Merge", refuse_control_flow},
-    {"NextIteration", refuse_control_flow},
-    {"RandomUniform", refuse_random},
-    {"ResizeBilinear", refuse_resize},
-    {"ResizeNearestNeighbor", refuse_resize},
-    {"Switch", refuse_control_flow},
+    {"TruncateDiv", import_truncate_div},
+    {"Unpack", import_unpack},
+    {"ZerosLike", import_zeros_like},
 });
+
+const TfRow* find_row(std::string_view op) {
+  const auto* found = std::find_if(kRows.begin(), kRows.end(), [&](const TfRow& row) { return row.op == op; });
+  return found == kRows.end() ? nullptr : found;
+}
 
 }  // namespace
 
-const TfRow* find_tf_row(std::string_view op) {
-  const auto* found = std::find_if(kRows.begin(), kRows.end(), [&](const TfRow& row) { return row.op == op; });
-  return found == kRows.end() ? nullptr : found;
+bool has_tf_row(std::string_view op) { return find_row(op) != nullptr || find_plain_op(op) != nullptr; }
+
+void import_tf_node(TfNode& node, std::string_view op) {
+  if (const TfRow* row = find_row(op)) return row->import(node);
+  const PlainOp* plain = find_plain_op(op);
+  CHECK(plain != nullptr, "{} has no row", op);
+  import_plain(node, *plain);
 }
 
 }  // namespace treville::import

@@ -294,18 +294,133 @@ TEST(TfModel, OldScalarShapesMeanAnyShape) {
 
 TEST(TfModel, ListsEveryUnsupportedNodeAndItsReadOutputs) {
   Builder builder;
-  builder.node("Sigmoid", {"x"}, "a");
-  builder.node("Split", {"a"}, "b");
+  builder.node("Acosh", {"x"}, "a");
+  builder.node("Unique", {"a"}, "b");
   builder.node("Add", {"b:1", "b:3"}, "c");
-  builder.node("Conv3D", {"c"}, "d");
+  builder.node("LookupTableFindV2", {"c"}, "d");
+  builder.node("RandomStandardNormal", {"d"}, "e");
   builder.node("VarHandleOp", {}, "v");
-  builder.node("Add", {"d", "v"});
+  builder.node("Add", {"e", "v"});
   const ImportResult result = builder.inspect();
-  std::vector<std::string> seen;
-  for (const auto& node : result.unsupported) seen.push_back(node.name + " " + node.origin);
-  EXPECT_THAT(seen, ElementsAre("a Sigmoid", "b Split", "d Conv3D", "v VarHandleOp"));
-  EXPECT_THAT(result.unsupported[3].reason, HasSubstr("the model is not frozen"));
+  std::vector<std::string> seen, reasons;
+  for (const auto& node : result.unsupported) {
+    seen.push_back(node.name + " " + node.origin);
+    reasons.push_back(node.reason);
+  }
+  EXPECT_THAT(seen,
+              ElementsAre("a Acosh", "b Unique", "d LookupTableFindV2", "e RandomStandardNormal", "v VarHandleOp"));
+  EXPECT_THAT(reasons,
+              ElementsAre("not supported", HasSubstr("depends on the data"), HasSubstr("which key is asked for"),
+                          HasSubstr("random numbers are not supported"), HasSubstr("the model is not frozen")));
   EXPECT_THAT(names_of(result.graph, find_node(result.graph, "b").outputs), ElementsAre("b:1", "b:3"));
+}
+
+TEST(TfModel, RefusesAnOutputThatNoOperationHas) {
+  Builder builder;
+  builder.node("Relu", {"x"}, "a");
+  builder.node("Neg", {"a:2000000000"});
+  EXPECT_THAT(builder.refusal(), HasSubstr("its output 2000000000 is read"));
+}
+
+TEST(TfSplit, GivesEachOutputThatIsRead) {
+  Builder builder;
+  builder.number("axis", 3);
+  attribute(builder.node("Split", {"axis", "x"}, "s"), "num_split").set_i(3);
+  builder.node("Sub", {"s:2", "s"});
+  const Graph graph = builder.import();
+  ASSERT_EQ(graph.nodes.size(), 3u);
+  EXPECT_EQ(graph.nodes[0].get_int("index", 9), 0);
+  EXPECT_EQ(graph.nodes[1].get_int("index", 9), 2);
+  EXPECT_EQ(graph.nodes[1].get_int("parts", 0), 3);
+  EXPECT_EQ(graph.nodes[2].inputs[0], graph.nodes[1].outputs[0]);
+  Builder sizes;
+  sizes.number("axis", 1);
+  sizes.ints("sizes", {3, -1});
+  sizes.node("SplitV", {"x", "sizes", "axis"}, "s");
+  sizes.node("Relu", {"s:1"});
+  EXPECT_EQ(find_node(sizes.import(), "s/1").get_ints("starts"), (Ints{3}));
+  Builder unpack;
+  attribute(unpack.node("Unpack", {"x"}, "u"), "axis").set_i(1);
+  unpack.node("Relu", {"u:4"});
+  EXPECT_EQ(find_node(unpack.import(), "u/part_4").get_ints("starts"), (Ints{4}));
+  EXPECT_EQ(find_node(unpack.import(), "u/4").op, "Squeeze");
+}
+
+void set_conv(NodeDef& node, const Ints& strides, const std::string& padding, const std::string& format) {
+  set_ints(node, "strides", strides);
+  attribute(node, "padding").set_s(padding);
+  attribute(node, "data_format").set_s(format);
+}
+
+TEST(TfConv, ReadsThreeDimensionsAndTheirTransposes) {
+  Builder builder;
+  builder.filled("w", {2, 3, 3, 3, 4}, 1);
+  set_conv(builder.node("Conv3D", {"x", "w"}), {1, 1, 2, 3, 1}, "SAME", "NDHWC");
+  EXPECT_EQ(find_node(builder.import(), "n").get_ints("strides"), (Ints{1, 2, 3}));
+  Builder back;
+  back.filled("w", {3, 3, 5, 3}, 1);
+  back.ints("sizes", {1, 5, 16, 16});
+  set_conv(back.node("Conv2DBackpropInput", {"sizes", "w", "x"}), {1, 1, 2, 2}, "SAME", "NCHW");
+  const Graph graph = back.import();
+  const Node& node = find_node(graph, "n");
+  EXPECT_EQ(node.op, "ConvTranspose");
+  EXPECT_EQ(node.get_string("layout", ""), "NCHW");
+  EXPECT_EQ(node.get_string("auto_pad", ""), "same_upper");
+  EXPECT_EQ(graph.value(node.inputs[0]).name, "x");
+  EXPECT_EQ(ints_of(graph, node.inputs[2]), (Ints{1, 5, 16, 16}));
+  EXPECT_EQ(graph.value(node.outputs[0]).dtype, DType::kFloat);
+}
+
+// dilated writes a convolution of 3 x 3 between moves of blocks to the batch and back.
+Graph dilated(const std::vector<int32_t>& pads, const std::vector<int32_t>& crops) {
+  Builder builder;
+  builder.filled("w", {3, 3, 3, 4}, 1);
+  builder.ints("block", {2, 3});
+  for (const auto& [name, values] : {std::pair("pads", pads), std::pair("crops", crops)}) {
+    TensorProto& tensor = builder.tensor(name, tf_format::DT_INT32, {2, 2});
+    for (int32_t value : values) tensor.add_int_val(value);
+  }
+  builder.node("SpaceToBatchND", {"x", "block", "pads"}, "to");
+  set_conv(builder.node("Conv2D", {"to", "w"}, "conv"), {1, 1, 1, 1}, "VALID", "NHWC");
+  builder.node("BatchToSpaceND", {"conv", "block", "crops"});
+  return builder.import();
+}
+
+TEST(TfConv, BetweenBlocksIsDilated) {
+  const Graph graph = dilated({2, 2, 3, 4}, {0, 0, 0, 1});
+  const Node& conv = find_node(graph, "n");
+  EXPECT_EQ(conv.op, "Conv");
+  EXPECT_EQ(conv.get_ints("dilations"), (Ints{2, 3}));
+  EXPECT_EQ(conv.get_ints("pads"), (Ints{2, 3, 2, 3}));
+  EXPECT_EQ(graph.value(conv.inputs[0]).name, "x");
+  EXPECT_EQ(find_node(dilated({0, 0, 0, 1}, {0, 0, 0, 2}), "n").op, "BatchToSpace") << "more is cut than was added";
+}
+
+TEST(TfResize, NamesPositionsAsTheGraphDoes) {
+  const auto mode = [](const char* op, bool corners, bool halves) {
+    Builder builder;
+    builder.ints("size", {4, 5});
+    NodeDef& node = builder.node(op, {"x", "size"});
+    attribute(node, "align_corners").set_b(corners);
+    attribute(node, "half_pixel_centers").set_b(halves);
+    const Graph graph = builder.import();
+    return find_node(graph, "n").get_string("coordinate_mode", "");
+  };
+  EXPECT_EQ(mode("ResizeBilinear", false, false), "asymmetric");
+  EXPECT_EQ(mode("ResizeBilinear", true, false), "align_corners");
+  EXPECT_EQ(mode("ResizeBilinear", false, true), "half_pixel");
+  EXPECT_EQ(mode("ResizeNearestNeighbor", false, true), "tf_half_pixel_for_nn");
+}
+
+TEST(TfArithmetic, QuotientsOfShapesRoundDown) {
+  Builder builder;
+  builder.ints("a", {7});
+  builder.ints("b", {2});
+  builder.node("FloorDiv", {"a", "b"}, "q");
+  builder.node("Reshape", {"x", "q"});
+  const Graph graph = builder.import();
+  EXPECT_EQ(find_node(graph, "q/floor").op, "Floor");
+  EXPECT_EQ(graph.value(find_node(graph, "n").inputs[1]).dtype, DType::kInt);
 }
 
 TEST(TfModel, LoopsAreListedNotCalledDamaged) {

@@ -23,7 +23,7 @@ TYPED_TEST_SUITE(BitPlaneKernels, Words);
 
 TYPED_TEST(BitPlaneKernels, PlaneJHoldsBitJOfEveryElement) {
   for_each_target([&] {
-    for (int64_t n : {0, 1, 7, 63, 64, 65, 127, 128, 200, 513, 1024}) {
+    for (int64_t n : {0, 1, 7, 63, 64, 65, 127, 128, 200, 513, 1024, 2048, 2600}) {
       const auto values = this->random_values(n);
       for (auto [first, planes] : {std::pair{0, this->kBits}, {0, 1}, {3, 20}, {this->kBits - 1, 1}, {5, 8}, {1, 0}}) {
         BitPlanes out(n, planes + 2, false);
@@ -46,7 +46,7 @@ TYPED_TEST(BitPlaneKernels, PlaneJHoldsBitJOfEveryElement) {
 TYPED_TEST(BitPlaneKernels, FromPlanesIsTheInverseAndClearsHigherBits) {
   using Word = TypeParam;
   for_each_target([&] {
-    for (int64_t n : {0, 1, 7, 63, 64, 65, 127, 128, 200, 513, 1024}) {
+    for (int64_t n : {0, 1, 7, 63, 64, 65, 127, 128, 200, 513, 1024, 2048, 2600}) {
       const auto values = this->random_values(n);
       for (auto [first, planes] : {std::pair{0, this->kBits}, {0, 1}, {3, 20}, {this->kBits - 1, 1}, {5, 8}, {1, 0}}) {
         BitPlanes out(n, planes + 1, false);
@@ -63,6 +63,32 @@ TYPED_TEST(BitPlaneKernels, FromPlanesIsTheInverseAndClearsHigherBits) {
       }
     }
   });
+}
+
+TYPED_TEST(BitPlaneKernels, RunsFillAndReadTheirPartOfThePlanes) {
+  using Word = TypeParam;
+  for_each_target([&] {
+    for (int64_t n : {64, 2048, 2049, 4096 + 700}) {
+      const auto values = this->random_values(n);
+      BitPlanes whole(n, 21, false), parts(n, 21, false);
+      to_planes<Word>(values, 2, 21, whole);
+      std::vector<Word> expected(values.size()), out(values.size());
+      from_planes<Word>(whole, 0, 21, std::span(expected));
+      for (int64_t from = 0; from < n; from += 1088) {
+        const auto first = static_cast<size_t>(from), count = static_cast<size_t>(std::min<int64_t>(1088, n - from));
+        to_planes<Word>(std::span(values).subspan(first, count), 2, 21, parts, 0, from);
+        from_planes<Word>(whole, 0, 21, std::span(out).subspan(first, count), from);
+      }
+      EXPECT_EQ(out, expected) << n << " elements, seed " << kSeed;
+      from_planes<Word>(parts, 0, 21, std::span(out));
+      EXPECT_EQ(out, expected) << n << " elements, seed " << kSeed;
+    }
+  });
+  BitPlanes planes(100, 3, false);
+  std::vector<Word> values(64);
+  EXPECT_THROW(to_planes<Word>(values, 0, 3, planes, 0, 32), BugError);
+  EXPECT_THROW(to_planes<Word>(values, 0, 3, planes, 0, 64), BugError);
+  EXPECT_THROW(from_planes<Word>(planes, 0, 3, std::span(values).first(63)), BugError);
 }
 
 TYPED_TEST(BitPlaneKernels, MaskExpandsToAllOnes) {
@@ -92,6 +118,9 @@ TEST(WordOperations, XorAndAndXorActOnEveryWord) {
       for (size_t i = 0; i < y.size(); ++i) expected[i] ^= a[i];
       xor_words(y, a);
       EXPECT_EQ(y, expected);
+      std::vector<uint64_t> both(y.size());
+      xor_words_of(both, a, b);
+      for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(both[i], a[i] ^ b[i]);
       for (size_t i = 0; i < y.size(); ++i) expected[i] ^= a[i] & b[i];
       and_xor_words(y, a, b);
       EXPECT_EQ(y, expected);

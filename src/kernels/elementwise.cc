@@ -354,6 +354,26 @@ RingTensor slice(const RingTensor& x, const std::vector<int64_t>& starts, const 
   return y;
 }
 
+RingTensor gather(const RingTensor& x, int axis, const std::vector<int64_t>& indices) {
+  const int64_t extent = x.shape()[axis];
+  for (int64_t index : indices) CHECK(index >= 0 && index < extent, "index {} of axis {}", index, axis);
+  Shape shape = x.shape();
+  shape[axis] = static_cast<int64_t>(indices.size());
+  RingTensor y = RingTensor::make(x.ring(), shape, x.is_dry());
+  if (y.is_dry() || y.elements() == 0) return y;
+  int64_t inner = 1;
+  for (int i = axis + 1; i < shape.rank(); ++i) inner *= shape[i];
+  const int64_t outer = x.elements() / (inner * extent);
+  dispatch(x.ring(), [&](auto word) {
+    using Word = decltype(word);
+    const Word* from = x.as<Word>().data();
+    Word* to = y.as<Word>().data();
+    for (int64_t i = 0; i < outer; ++i, from += extent * inner)
+      for (int64_t index : indices) to = std::copy_n(from + index * inner, inner, to);
+  });
+  return y;
+}
+
 RingTensor gather_rows(const RingTensor& x, int64_t width, const std::vector<int64_t>& index) {
   CHECK(width > 0 && x.elements() % width == 0, "{} is not made of rows of {}", to_string(x.shape()), width);
   const int64_t rows = x.elements() / width;

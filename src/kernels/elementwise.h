@@ -33,6 +33,8 @@ RingTensor sum_axes(const RingTensor& x, const std::vector<int>& axes);
 RingTensor transpose(const RingTensor& x, const std::vector<int>& permutation);
 RingTensor concat(const std::vector<const RingTensor*>& parts, int axis);
 RingTensor pad(const RingTensor& x, const std::vector<int64_t>& before, const std::vector<int64_t>& after);
+// gather takes the elements at `indices` along an axis.
+RingTensor gather(const RingTensor& x, int axis, const std::vector<int64_t>& indices);
 RingTensor slice(const RingTensor& x, const std::vector<int64_t>& starts, const std::vector<int64_t>& steps,
                  const Shape& result);
 // gather_rows: result[i, :] = x[index[i], :] with x as [rows, width]; index -1 gives zeros.

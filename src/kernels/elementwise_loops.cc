@@ -17,8 +17,23 @@ void add(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT x, int64_t n) {
 }
 
 template <class Word>
+void sum_of(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT a, const Word* HWY_RESTRICT b, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+}
+
+template <class Word>
 void subtract(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] -= x[i];
+}
+
+template <class Word>
+void add_constant(Word* y, Word c, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += c;
+}
+
+template <class Word>
+void add_with(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT x, Word c, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += x[i] + c;
 }
 
 template <class Word>
@@ -74,6 +89,11 @@ void exclusive_or(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT x, int64_t n) {
 }
 
 template <class Word>
+void exclusive_or_of(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT a, const Word* HWY_RESTRICT b, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = a[i] ^ b[i];
+}
+
+template <class Word>
 void and_xor(Word* HWY_RESTRICT y, const Word* HWY_RESTRICT a, const Word* HWY_RESTRICT b, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] ^= a[i] & b[i];
 }
@@ -82,7 +102,10 @@ template <class Word>
 const Loops<Word>& table() {
   static constexpr Loops<Word> kTable = {
       .add = add<Word>,
+      .sum_of = sum_of<Word>,
       .subtract = subtract<Word>,
+      .add_constant = add_constant<Word>,
+      .add_with = add_with<Word>,
       .negate = negate<Word>,
       .add_shifted = add_shifted<Word>,
       .shift_left = shift_left<Word>,
@@ -93,6 +116,7 @@ const Loops<Word>& table() {
       .product = product<Word>,
       .sum = sum<Word>,
       .exclusive_or = exclusive_or<Word>,
+      .exclusive_or_of = exclusive_or_of<Word>,
       .and_xor = and_xor<Word>,
   };
   return kTable;

@@ -52,6 +52,25 @@ TYPED_TEST(Elementwise, ArithmeticIsModuloTheRing) {
                    [](Word y, Word) { return static_cast<Word>(y * 0xfedcba9876543211); });
 }
 
+TYPED_TEST(Elementwise, AddsConstantsAlongWithValues) {
+  using Word = TypeParam;
+  const auto c = static_cast<Word>(0xfedcba9876543211);
+  this->expect_map(
+      [&](RingTensor& y, const RingTensor&) { loops<Word>().add_constant(y.as<Word>().data(), c, y.elements()); },
+      [&](Word y, Word) { return static_cast<Word>(y + c); });
+  this->expect_map(
+      [&](RingTensor& y, const RingTensor& x) {
+        const RingTensor before = y.clone();
+        loops<Word>().sum_of(y.as<Word>().data(), before.as<Word>().data(), x.as<Word>().data(), y.elements());
+        loops<Word>().add_constant(y.as<Word>().data(), c, y.elements());
+        const std::vector<Word> sum = values_of<Word>(y);
+        y = before.clone();
+        loops<Word>().add_with(y.as<Word>().data(), x.as<Word>().data(), c, y.elements());
+        EXPECT_EQ(values_of<Word>(y), sum);
+      },
+      [&](Word y, Word x) { return static_cast<Word>(y + x + c); });
+}
+
 TYPED_TEST(Elementwise, ShiftsByEveryAmount) {
   using Word = TypeParam;
   for (int shift : {0, 1, 13, TestFixture::kBits - 1}) {
@@ -193,6 +212,17 @@ TYPED_TEST(Elementwise, SliceStepsForwardsAndBackwards) {
   EXPECT_EQ(values_of<uint64_t>(y), (std::vector<uint64_t>{14, 12, 10, 4, 2, 0}));
   EXPECT_THROW(slice(x, {2, 4}, {-2, -2}, {2, 4}), BugError);
   EXPECT_EQ(slice(x, {3, 0}, {1, 1}, {0, 5}).elements(), 0);
+}
+
+TYPED_TEST(Elementwise, GatherTakesElementsAlongAnyAxis) {
+  RingTensor x = RingTensor::stored(Ring::k64, {2, 3, 2});
+  for (uint64_t i = 0; i < 12; ++i) x.as<uint64_t>()[i] = i;
+  EXPECT_EQ(values_of<uint64_t>(gather(x, 1, {2, 0, 0, 1})),
+            (std::vector<uint64_t>{4, 5, 0, 1, 0, 1, 2, 3, 10, 11, 6, 7, 6, 7, 8, 9}));
+  EXPECT_EQ(values_of<uint64_t>(gather(x, 0, {1})), (std::vector<uint64_t>{6, 7, 8, 9, 10, 11}));
+  EXPECT_EQ(values_of<uint64_t>(gather(x, 2, {1})), (std::vector<uint64_t>{1, 3, 5, 7, 9, 11}));
+  EXPECT_THROW(gather(x, 1, {3}), BugError);
+  EXPECT_TRUE(gather(RingTensor::dry(Ring::k32, {2, 3}), 1, {0, 0}).is_dry());
 }
 
 TYPED_TEST(Elementwise, GatherTakesRowsAndZerosForMinusOne) {

@@ -2,6 +2,8 @@
 // kernel likes. Paddings that oneDNN does not take are made explicit first.
 #include "kernels/float_linear.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
@@ -53,6 +55,22 @@ FloatTensor pad_explicitly(ConvGeometry& g, const FloatTensor& x) {
   }
   return y;
 }
+
+// OneThreadFor keeps oneDNN on this thread while a small map runs: waiting for each other costs its threads more than
+// the work does, and most where something else runs beside.
+class OneThreadFor {
+ public:
+  explicit OneThreadFor(int64_t macs) : threads_(omp_get_max_threads()) {
+    constexpr int64_t kSmall = 8'000'000;
+    if (macs < kSmall) omp_set_num_threads(1);
+  }
+  ~OneThreadFor() { omp_set_num_threads(threads_); }
+  OneThreadFor(const OneThreadFor&) = delete;
+  OneThreadFor& operator=(const OneThreadFor&) = delete;
+
+ private:
+  int threads_;
+};
 
 void run(const dnnl::primitive& primitive, const dnnl::engine& engine, std::unordered_map<int, memory> arguments) {
   dnnl::stream stream(engine);
@@ -129,6 +147,7 @@ FloatTensor apply_float(const LinearMap& map, const FloatTensor& weight, const F
         "weight {} and input {} do not fit the map, which takes {} and {}", to_string(weight.shape), to_string(x.shape),
         to_string(weight_shape(map)), to_string(input_shape(map)));
   if (macs(map) == 0) return FloatTensor(output_shape(map));
+  const OneThreadFor small(macs(map));
   try {
     return std::visit([&](const auto& g) { return apply_map(g, weight, x); }, map);
   } catch (const dnnl::error& error) {

@@ -21,7 +21,7 @@ void split(const uint32_t* values, int planes, uint8_t* out) {
     for (int64_t i = 0; i < kPlaneBlockBytes; ++i) {
       uint32_t byte = 0;
       for (int64_t e = 0; e < 8; ++e) byte |= ((values[8 * i + e] >> j) & 1) << e;
-      out[j * kPlaneBlockBytes + i] = static_cast<uint8_t>(byte);
+      out[j * kStagedBytes + i] = static_cast<uint8_t>(byte);
     }
   }
 }
@@ -30,7 +30,7 @@ void join(const uint8_t* in, int planes, uint32_t* values) {
   std::fill_n(values, kPlaneBlock, 0u);
   for (int j = 0; j < planes; ++j) {
     for (int64_t e = 0; e < kPlaneBlock; ++e) {
-      values[e] |= static_cast<uint32_t>((in[j * kPlaneBlockBytes + e / 8] >> (e % 8)) & 1) << j;
+      values[e] |= static_cast<uint32_t>((in[j * kStagedBytes + e / 8] >> (e % 8)) & 1) << j;
     }
   }
 }
@@ -45,7 +45,7 @@ HWY_INLINE void split_byte(hn::Vec<Bytes> bytes, int planes, uint8_t* out) {
   const hn::RebindToSigned<Bytes> d;
   for (int j = 7; j >= 0; --j) {
     if (j < planes) {
-      hn::StoreMaskBits(d, hn::Lt(hn::BitCast(d, bytes), hn::Zero(d)), out + j * kPlaneBlockBytes);
+      hn::StoreMaskBits(d, hn::Lt(hn::BitCast(d, bytes), hn::Zero(d)), out + j * kStagedBytes);
     }
     bytes = hn::Add(bytes, bytes);
   }
@@ -58,9 +58,9 @@ void split(const uint32_t* values, int planes, uint8_t* out) {
     hn::Vec<Bytes> b0, b1, b2, b3;
     hn::LoadInterleaved4(d, from + 4 * e, b0, b1, b2, b3);
     split_byte(b0, planes, out);
-    if (planes > 8) split_byte(b1, planes - 8, out + 8 * kPlaneBlockBytes);
-    if (planes > 16) split_byte(b2, planes - 16, out + 16 * kPlaneBlockBytes);
-    if (planes > 24) split_byte(b3, planes - 24, out + 24 * kPlaneBlockBytes);
+    if (planes > 8) split_byte(b1, planes - 8, out + 8 * kStagedBytes);
+    if (planes > 16) split_byte(b2, planes - 16, out + 16 * kStagedBytes);
+    if (planes > 24) split_byte(b3, planes - 24, out + 24 * kStagedBytes);
   }
 }
 
@@ -76,13 +76,14 @@ HWY_INLINE V transpose_bits(V x) {
   return hn::Xor(x, hn::Xor(t, hn::ShiftLeft<28>(t)));
 }
 
-// zip_rows transposes 16 columns of 8 rows of bytes, row j at in + j * kPlaneBlockBytes, to 16 columns of 8 bytes.
+// zip_rows transposes 16 columns of 8 rows of bytes, row j at in + j * kStride, to 16 columns of 8 bytes.
+template <int64_t kStride>
 HWY_INLINE void zip_rows(const uint8_t* in, uint8_t* out) {
   const hn::FixedTag<uint8_t, 16> d8;
   const hn::Repartition<uint16_t, decltype(d8)> d16;
   const hn::Repartition<uint32_t, decltype(d8)> d32;
   for (int half = 0; half < 2; ++half) {
-    const auto row = [&](int j) HWY_ATTR { return hn::LoadU(d8, in + j * kPlaneBlockBytes); };
+    const auto row = [&](int j) HWY_ATTR { return hn::LoadU(d8, in + j * kStride); };
     const auto pair = [&](int j) HWY_ATTR {
       return hn::BitCast(
           d16, half == 0 ? hn::InterleaveLower(d8, row(j), row(j + 1)) : hn::InterleaveUpper(d8, row(j), row(j + 1)));
@@ -101,8 +102,9 @@ HWY_INLINE void zip_rows(const uint8_t* in, uint8_t* out) {
 }
 
 // join_byte gives the byte of every element that eight planes make.
+template <int64_t kStride>
 HWY_INLINE void join_byte(const uint8_t* in, uint8_t* bytes) {
-  for (int64_t column = 0; column < kPlaneBlockBytes; column += 16) zip_rows(in + column, bytes + 8 * column);
+  for (int64_t column = 0; column < kPlaneBlockBytes; column += 16) zip_rows<kStride>(in + column, bytes + 8 * column);
   const hn::ScalableTag<uint64_t> d;
   auto* lanes = reinterpret_cast<uint64_t*>(bytes);
   for (size_t i = 0; i < kPlaneBlock / 8; i += hn::Lanes(d)) {
@@ -115,13 +117,15 @@ void join(const uint8_t* in, int planes, uint32_t* values) {
   alignas(64) uint8_t bytes[4][kPlaneBlock];
   for (int k = 0; k < 4; ++k) {
     const int count = std::clamp(planes - 8 * k, 0, 8);
-    const uint8_t* rows = in + 8 * k * kPlaneBlockBytes;
+    const uint8_t* rows = in + 8 * k * kStagedBytes;
     if (count == 8) {
-      join_byte(rows, bytes[k]);
+      join_byte<kStagedBytes>(rows, bytes[k]);
     } else if (count > 0) {
       uint8_t padded[8 * kPlaneBlockBytes] = {};
-      std::memcpy(padded, rows, static_cast<size_t>(count * kPlaneBlockBytes));
-      join_byte(padded, bytes[k]);
+      for (int j = 0; j < count; ++j) {
+        std::memcpy(padded + j * kPlaneBlockBytes, rows + j * kStagedBytes, kPlaneBlockBytes);
+      }
+      join_byte<kPlaneBlockBytes>(padded, bytes[k]);
     } else {
       std::memset(bytes[k], 0, kPlaneBlock);
     }

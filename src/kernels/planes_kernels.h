@@ -6,13 +6,16 @@
 
 namespace treville {
 
-// kPlaneBlock is how many elements are transposed at once: a cache line of every plane.
+// kPlaneBlock is how many elements are transposed at once, and a run of blocks is how many are staged between words and
+// planes: the planes of a tensor lie a power of two apart, so that a run writes several cache lines of each.
 inline constexpr int64_t kPlaneBlock = 512;
 inline constexpr int64_t kPlaneBlockBytes = kPlaneBlock / 8;
+inline constexpr int64_t kStagedBlocks = 4;
+inline constexpr int64_t kStagedBytes = kStagedBlocks * kPlaneBlockBytes;
 
 // PlaneKernels is the table of one target. `values` and `low`, `high` are blocks of kPlaneBlock elements.
 struct PlaneKernels {
-  // split writes plane j < planes of the values to the kPlaneBlockBytes bytes at out + j * kPlaneBlockBytes.
+  // split writes plane j < planes of the values to the kPlaneBlockBytes bytes at out + j * kStagedBytes.
   void (*split)(const uint32_t* values, int planes, uint8_t* out);
   // join is the inverse of split; higher bits become zero.
   void (*join)(const uint8_t* in, int planes, uint32_t* values);

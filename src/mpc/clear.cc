@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
+#include "kernels/product.h"
 
 namespace treville {
 namespace {
@@ -44,7 +45,7 @@ class Clear final : public ClearProtocol {
   }
 
   Phase phase() const override { return Phase::kOnline; }
-  void begin_inference(uint32_t) override {}
+  void begin_inference(uint32_t) override { ranges_.steps.clear(); }
   void begin_step(StepId step, std::string_view name) override {
     step_ = step;
     name_ = name;
@@ -100,6 +101,30 @@ class Clear final : public ClearProtocol {
     return activate(std::move(x), truncate, k, k - Bits(2), [=](int64_t y) {
       return static_cast<int64_t>(((static_cast<uint64_t>(y) + offset) & mask) - offset);
     });
+  }
+
+  Shared non_negative(Shared x, Bits truncate, Bits k) override {
+    return activate(std::move(x), truncate, k, k - Bits(1), [](int64_t y) { return static_cast<int64_t>(y >= 0); });
+  }
+
+  Shared look_up(Shared x, Bits truncate, Bits n, std::span<const LookUpTable* const> tables) override {
+    truncate_plane(x, truncate, n, n - Bits(1));
+    RingTensor y = RingTensor::make(x.ring(), look_up_shape(tables.size(), x.shape()), x.plane().is_dry());
+    if (y.is_dry()) return masked(std::move(y));
+    dispatch(x.ring(), [&](auto word) {
+      using Word = decltype(word);
+      const std::span<const Word> index = x.plane().template as<Word>();
+      const Word middle = Word{1} << (n.value() - 1);
+      Word* out = y.template as<Word>().data();
+      for (const LookUpTable* table : tables) {
+        for (const Word i : index) *out++ = static_cast<Word>(table->entries.at(static_cast<size_t>(Word(i + middle))));
+      }
+    });
+    return masked(std::move(y));
+  }
+
+  Shared product(const Shared& a, const Shared& b, const ProductGeometry& geometry) override {
+    return masked(treville::product(geometry, a.plane(), b.plane()));
   }
 
   Shared max_pool(Shared x, const PoolGeometry& pool, Bits truncate, Bits k) override {

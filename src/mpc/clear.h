@@ -32,7 +32,7 @@ struct RangeReport {
 };
 
 // ClearProtocol is the only pass; its phase is online. A value that does not fit is reduced as the protocols would
-// reduce it, and counted in ranges().
+// reduce it, and counted in ranges(), which begins anew with each inference.
 class ClearProtocol : public Protocol {
  public:
   virtual const RangeReport& ranges() const = 0;

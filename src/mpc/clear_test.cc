@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "base/error.h"
 
 namespace treville {
@@ -60,6 +62,23 @@ TEST(Clear, ArgMaxGivesTheFirstOfEquals) {
   const Shared y = clear()->arg_max(value({1, 7, 7, -1, -1, -1, 0, 0, 5}, {3, 3}), Bits(0), Bits(6));
   EXPECT_EQ(y.modulus(), Bits(2));
   EXPECT_THAT(signed_words(y), ElementsAre(1, 0, 2));
+}
+
+TEST(Clear, LookUpCountsFromTheLowestIndexAndWraps) {
+  const LookUpTable table{Bits(5), true, {-16, 1, 2, 3, 4, 5, 6, 15}};
+  const std::array<const LookUpTable*, 1> tables = {&table};
+  auto protocol = clear();
+  const Shared y = protocol->look_up(value({-3, -1, 0, 3}), Bits(0), Bits(3), tables);
+  EXPECT_EQ(y.shape(), (Shape{1, 4}));
+  EXPECT_EQ(y.form(), SharedForm::kMasked);
+  EXPECT_THAT(signed_words(y), ElementsAre(1, 3, 4, 15));
+  EXPECT_TRUE(protocol->ranges().ok());
+  EXPECT_THAT(signed_words(protocol->look_up(value({4, -4, 5}), Bits(0), Bits(3), tables)), ElementsAre(-16, -16, 1));
+  EXPECT_FALSE(protocol->ranges().ok());
+}
+
+TEST(Clear, NonNegativeRoundsFirst) {
+  EXPECT_THAT(signed_words(clear()->non_negative(value({0, -8, -9, 500}), Bits(4), Bits(10))), ElementsAre(1, 1, 0, 1));
 }
 
 TEST(Clear, RangesCountWhatDoesNotFitAndNameTheLayer) {

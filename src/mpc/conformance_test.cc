@@ -182,6 +182,116 @@ TEST_P(Conformance, Rescale) {
   }
 }
 
+TEST_P(Conformance, NonNegative) {
+  for (const auto [f, k] : widths(0)) {
+    const std::vector<int64_t> x = values(k - 1, f, 777);
+    run_step(
+        {777}, x, f + k,
+        [&, f = f, k = k](Builder& b, SlotId slot) {
+          return b.add(NonNegativeStep{slot, Bits(f), Bits(k)});
+        },
+        [&, f = f](const std::vector<int64_t>& out) {
+          for (size_t i = 0; i < x.size(); ++i) {
+            // Above -1 the truncated value may be 0 or -1.
+            const bool is_open = x[i] < 0 && x[i] > -(int64_t{1} << f);
+            ASSERT_TRUE(out[i] == (x[i] >= 0 ? 1 : 0) || (is_open && out[i] == 1)) << x[i] << " gave " << out[i];
+          }
+        });
+  }
+}
+
+// random_table has entries of the given width, with both extremes.
+TableDecl random_table(const std::string& name, int n, int bits, bool is_signed, std::mt19937_64& random) {
+  TableDecl declared{name, {Bits(bits), is_signed, {}}, Bits(0)};
+  const int64_t size = int64_t{1} << bits, low = is_signed ? -size / 2 : 0;
+  for (int64_t i = 0; i < int64_t{1} << n; ++i)
+    declared.table.entries.push_back(low + static_cast<int64_t>(random() % static_cast<uint64_t>(size)));
+  declared.table.entries.front() = low;
+  declared.table.entries.back() = low + size - 1;
+  return declared;
+}
+
+TEST_P(Conformance, LookUp) {
+  for (const auto [f, n] : {Width{12, 8}, Width{0, 2}, Width{20, 11}, Width{3, 5}}) {
+    const std::vector<int64_t> x = values(n - 1, f, 333);
+    const int widest = std::min(bits(), 48);
+    const std::vector<TableDecl> tables = {random_table("narrow", n, 1, false, random_),
+                                           random_table("middle", n, 12, true, random_),
+                                           random_table("widest", n, widest, true, random_)};
+    run_step(
+        {9, 37}, x, f + n,
+        [&, f = f, n = n](Builder& b, SlotId slot) {
+          b.program.tables = tables;
+          const SlotId y = b.add(LookUpStep{slot, Bits(f), Bits(n), {TableId{1}, TableId{0}, TableId{2}, TableId{1}}});
+          EXPECT_EQ(b.type(y).shape, (Shape{4, 9, 37}));
+          return y;
+        },
+        [&, f = f, n = n](const std::vector<int64_t>& out) {
+          size_t at = 0;
+          for (const size_t table : {1, 0, 2, 1}) {
+            for (const int64_t value : x) {
+              const auto entry = [&](int64_t i) {
+                return tables[table].table.entries.at(static_cast<size_t>(i + (int64_t{1} << (n - 1))));
+              };
+              const int64_t floor = value >> f, ceiling = floor + (value % (int64_t{1} << f) != 0 ? 1 : 0);
+              ASSERT_TRUE(out[at] == entry(floor) || out[at] == entry(ceiling))
+                  << "f=" << f << " n=" << n << " table " << table << " at " << value << " gave " << out[at];
+              ++at;
+            }
+          }
+        });
+  }
+}
+
+TEST_P(Conformance, Products) {
+  // Both halves of x are factors, of full range; so are activations, which have masks of another kind.
+  const BatchMatmul matmul{3, 4, 5, 7};
+  const int64_t left = left_shape(matmul).elements(), right = right_shape(matmul).elements();
+  const Shape shape{left + right};
+  std::vector<int64_t> x = {0, 1, -1, INT64_MIN, INT64_MAX, INT32_MIN, INT32_MAX};
+  while (x.size() < static_cast<size_t>(shape.elements())) x.push_back(static_cast<int64_t>(random_()));
+  const auto wrapped = [&](uint64_t y) {
+    return ring() == Ring::k32 ? static_cast<int64_t>(static_cast<int32_t>(y)) : static_cast<int64_t>(y);
+  };
+  for (PartyId owner : {PartyId::kDealer, PartyId::kEvaluator}) {
+    SCOPED_TRACE(index_of(owner));
+    Builder b(ring());
+    const SlotId in = b.input(shape, Bits(3), owner);
+    const SlotId a = b.add(SliceStep{in, {0}, {1}, {left}}), c = b.add(SliceStep{in, {left}, {1}, {right}});
+    const SlotId product = b.add(ProductStep{a, c, matmul});
+    EXPECT_EQ(b.type(product).scale, Bits(6));
+    const SlotId part = b.add(SliceStep{c, {0}, {1}, {left}});
+    const SlotId sign = b.add(NonNegativeStep{a, Bits(0), Bits(32)});
+    b.output(product, PartyId::kDealer, "matmul");
+    b.output(b.add(ProductStep{a, part, Elementwise{{4, left / 4}}}), PartyId::kHelper, "elementwise");
+    b.output(b.add(ProductStep{a, a, Elementwise{{left}}}), PartyId::kEvaluator, "square");
+    b.output(b.add(ProductStep{sign, a, Elementwise{{left}}}), PartyId::kDealer, "signed");
+    const LocalRunResult result = run(b.program, x, {});
+    const auto out = [&](PartyId party, const char* name) {
+      return signed_values(result.output(receiver(party), name));
+    };
+    const std::vector<int64_t> matrices = out(PartyId::kDealer, "matmul");
+    for (int64_t i = 0; i < output_shape(matmul).elements(); ++i) {
+      const int64_t row = i / matmul.cols, col = i % matmul.cols, batch = row / matmul.rows;
+      uint64_t sum = 0;
+      for (int64_t k = 0; k < matmul.inner; ++k) {
+        sum += static_cast<uint64_t>(x[static_cast<size_t>(row * matmul.inner + k)]) *
+               static_cast<uint64_t>(x[static_cast<size_t>(left + (batch * matmul.inner + k) * matmul.cols + col)]);
+      }
+      ASSERT_EQ(matrices[static_cast<size_t>(i)], wrapped(sum)) << i;
+    }
+    const std::vector<int64_t> products = out(PartyId::kHelper, "elementwise"),
+                               squares = out(PartyId::kEvaluator, "square"), kept = out(PartyId::kDealer, "signed");
+    for (size_t i = 0; i < static_cast<size_t>(left); ++i) {
+      const auto value = static_cast<uint64_t>(x[i]);
+      ASSERT_EQ(products[i], wrapped(value * static_cast<uint64_t>(x[i + static_cast<size_t>(left)]))) << i;
+      ASSERT_EQ(squares[i], wrapped(value * value)) << i;
+      const bool is_negative = static_cast<int32_t>(value) < 0;  // the sign of the low 32 bits
+      ASSERT_EQ(kept[i], is_negative ? 0 : wrapped(value)) << i;
+    }
+  }
+}
+
 TEST_P(Conformance, MultiplesOfTheUnitAreTruncatedExactly) {
   const int f = 6, k = 12;
   std::vector<int64_t> x;
@@ -379,7 +489,10 @@ TEST_P(Conformance, LocalStepsAndReusedSlots) {
   const SlotId t = b.add(TransposeStep{y, {1, 0, 2}});
   const SlotId p = b.add(PadStep{t, {0, 0, 1}, {0, 0, 0}});
   const SlotId s = b.add(SliceStep{p, {3, 0, 0}, {-1, 1, 1}, {4, 3, 6}});
-  const SlotId joined = b.add(ConcatStep{{s, s}, {0, 0}, 2});
+  const SlotId again = b.add(GatherStep{s, 2, {0, 1, 2, 3, 4, 5}});
+  const SlotId twice = b.add(GatherStep{again, 1, {2, 0, 1}});
+  const SlotId back = b.add(GatherStep{twice, 1, {1, 2, 0}});
+  const SlotId joined = b.add(ConcatStep{{back, back}, {0, 0}, 2});
   b.output(b.add(ReluStep{joined, Bits(0), Bits(24)}));
   // Odd and even slots in turn: from the third step on nothing older is read.
   for (size_t i = 3; i < b.program.steps.size(); ++i) {

@@ -109,7 +109,7 @@ Shared add(Shared a, const Shared& b, Bits shift_a, Bits shift_b, bool subtract)
 }
 
 Shared scale(Shared x, int64_t factor) {
-  if (x.has_plane()) multiply_scalar(x.plane(), static_cast<uint64_t>(factor));
+  if (x.has_plane() && factor != 1) multiply_scalar(x.plane(), static_cast<uint64_t>(factor));
   return x;
 }
 
@@ -164,6 +164,12 @@ Shared pad(const Shared& x, const std::vector<int64_t>& before, const std::vecto
 
 Shared slice(const Shared& x, const std::vector<int64_t>& starts, const std::vector<int64_t>& steps, Shape result) {
   return moved(x, result, [&](const RingTensor& plane) { return slice(plane, starts, steps, result); });
+}
+
+Shared gather(const Shared& x, int axis, const std::vector<int64_t>& indices) {
+  Shape shape = x.shape();
+  shape[axis] = static_cast<int64_t>(indices.size());
+  return moved(x, std::move(shape), [&](const RingTensor& plane) { return gather(plane, axis, indices); });
 }
 
 Shared concat(const std::vector<const Shared*>& parts, const std::vector<Bits>& shifts, int axis) {

@@ -20,6 +20,7 @@ Shared reshape(Shared x, Shape shape);
 Shared transpose(const Shared& x, const std::vector<int>& permutation);
 Shared pad(const Shared& x, const std::vector<int64_t>& before, const std::vector<int64_t>& after);
 Shared slice(const Shared& x, const std::vector<int64_t>& starts, const std::vector<int64_t>& steps, Shape result);
+Shared gather(const Shared& x, int axis, const std::vector<int64_t>& indices);
 Shared concat(const std::vector<const Shared*>& parts, const std::vector<Bits>& shifts, int axis);
 
 }  // namespace treville

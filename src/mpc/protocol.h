@@ -13,6 +13,8 @@
 
 #include "mpc/value.h"
 #include "party/session.h"
+#include "tensor/look_up_table.h"
+#include "tensor/product_geometry.h"
 
 namespace treville {
 
@@ -65,15 +67,32 @@ class Protocol {
   virtual Shared arg_max(Shared x, Bits truncate, Bits k) = 0;
   // rescale: the truncated value itself; needs |truncated| < 2^(k-2).
   virtual Shared rescale(Shared x, Bits truncate, Bits k) = 0;
+  // non_negative: y >= 0 ? 1 : 0.
+  virtual Shared non_negative(Shared x, Bits truncate, Bits k) = 0;
+  // look_up: the entry of every table at the truncated value; |truncated| < 2^(n-1), truncate + n <= x.modulus. The
+  // result has shape [tables, shape of x...] and is masked with modulus l.
+  virtual Shared look_up(Shared x, Bits truncate, Bits n, std::span<const LookUpTable* const> tables) = 0;
+
+  // product: a * b modulo 2^l, masked; both masked with modulus l. An elementwise product of one object with itself
+  // (&a == &b) is a square.
+  virtual Shared product(const Shared& a, const Shared& b, const ProductGeometry& geometry) = 0;
 
   // reveal opens x to one party, re-randomised; the result is there in the online pass, nothing elsewhere.
   virtual std::optional<Public> reveal(const Shared& x, PartyId recipient) = 0;
   // shares gives this party's re-randomised half of x (D offline pass, E online pass; others nothing).
   virtual std::optional<Public> shares(const Shared& x) = 0;
+
+  // Preprocessing: an inference whose offline passes run in one session and whose online passes run in another has keys
+  // of its own. use_keys makes this pass draw from them. take_handover gives what this party's offline pass left for its
+  // online pass, in the order of the program, and give_handover puts it there (flat tensors will do). A protocol without
+  // offline passes has nothing to do.
+  virtual void use_keys(const SessionKeys&) {}
+  virtual std::vector<RingTensor> take_handover() { return {}; }
+  virtual void give_handover(std::vector<RingTensor>) {}
 };
 
 // A party's passes over a program, in the order of their threads. set_up runs the model set-up (weights are shared
-// once) and makes the passes; `weights` is given at the model owner, null elsewhere (in a dry run: everywhere null).
+// once, or kept from an earlier session: Session::store) and makes the passes; `weights` is given at the model owner, null elsewhere (in a dry run: everywhere null).
 // The protocols by name: "clear" (cleartext fixed point; needs weights at the only party) and "porthos".
 struct ProtocolPasses {
   std::vector<std::unique_ptr<Protocol>> passes;

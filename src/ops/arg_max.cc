@@ -1,4 +1,4 @@
-// ArgMax: the index of the largest element along an axis; the lower index on ties.
+// ArgMax and ArgMin: the index of the largest or smallest element along an axis; the lower index on ties.
 #include <algorithm>
 
 #include "ops/lowering.h"
@@ -32,6 +32,7 @@ Ints last_axis(int rank, int64_t axis) {
   return permutation;
 }
 
+template <bool kMin>
 std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inputs) {
   IntTensor y(output_shape(graph, node));
   std::visit(
@@ -41,7 +42,7 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
         const int64_t columns = given_x.shape[static_cast<int>(axis)];
         auto row = x.values.begin();
         for (int64_t& index : y.values) {
-          index = std::max_element(row, row + columns) - row;
+          index = (kMin ? std::min_element(row, row + columns) : std::max_element(row, row + columns)) - row;
           row += columns;
         }
       },
@@ -54,14 +55,17 @@ Interval range(const RangeContext& context) {
   return {0, static_cast<double>(shape[static_cast<int>(compared_axis(context.node, shape))] - 1)};
 }
 
+template <bool kMin>
 void lower(LowerContext& context) {
-  if (!is_graph_output(context)) context.fail("an arg max inside the model is not supported (supported: as an output)");
+  if (!is_graph_output(context))
+    context.fail("the index of an extremum inside the model is not supported (supported: as an output)");
   SlotId x = require_secret(context, 0);
   const Shape shape = context.type(x).shape;
   const int64_t axis = compared_axis(context.node(), shape), columns = shape[static_cast<int>(axis)];
   if (columns < 2)
     context.fail(fmt::format("axis {} of {} has one element: there is nothing to compare", axis, to_string(shape)));
   const double bound = context.type(x).bound;
+  if (kMin) x = context.emit(ScaleStep{x, -1, Bits(0)}, bound);
   if (axis != shape.rank() - 1) x = context.emit(TransposeStep{x, last_axis(shape.rank(), axis)}, bound);
   x = reshape(context, x, Shape{shape.elements() / columns, columns});
   const auto t = context.truncation(x, LowerContext::Use::kMaximum);
@@ -70,6 +74,7 @@ void lower(LowerContext& context) {
 
 }  // namespace
 
-constinit const OpDef kArgMax{"ArgMax", infer, evaluate, range, lower};
+constinit const OpDef kArgMax{"ArgMax", infer, evaluate<false>, range, lower<false>};
+constinit const OpDef kArgMin{"ArgMin", infer, evaluate<true>, range, lower<true>};
 
 }  // namespace treville::ops

@@ -1,5 +1,5 @@
-// Add, Sub, Mul, Div with numpy broadcasting. Between secrets only sums of equal shapes are local; with a constant,
-// sums are local and products are linear layers.
+// Add, Sub, Mul, Div with numpy broadcasting. Sums are local, between secrets and with a constant; products with a
+// constant are linear layers.
 #include <algorithm>
 
 #include "ops/lowering.h"
@@ -109,25 +109,11 @@ FloatTensor spread(const FloatTensor& constant, const Shape& result) {
 
 // secret_side gives the only secret operand with the output's shape.
 SlotId secret_side(LowerContext& context, int side) {
-  const SlotId x = context.operand(side);
-  if (context.type(x).shape.elements() != context.output_shape().elements()) {
-    context.fail(
-        fmt::format("a secret of shape {} would be broadcast to {} by a constant, which is not supported. Export the "
-                    "model with the constant in the smaller shape.",
-                    to_string(context.type(x).shape), to_string(context.output_shape())));
-  }
-  return reshape(context, x, context.output_shape());
+  return expanded(context, context.operand(side), context.output_shape());
 }
 
 void lower_secret_sum(LowerContext& context, bool subtract) {
-  std::vector<SlotId> slots = {context.operand(0), context.operand(1)};
-  for (SlotId& slot : slots) {
-    if (context.type(slot).shape.elements() != context.output_shape().elements()) {
-      context.fail(fmt::format("secrets of shapes {} and {} are not broadcast to each other (supported: equal shapes)",
-                               to_string(context.input_shape(0)), to_string(context.input_shape(1))));
-    }
-    slot = reshape(context, slot, context.output_shape());
-  }
+  std::vector<SlotId> slots = {secret_side(context, 0), secret_side(context, 1)};
   const auto aligned = context.align(std::move(slots));
   context.set_result(
       context.emit(AddStep{aligned.slots[0], aligned.slots[1], aligned.shifts[0], aligned.shifts[1], subtract}));
@@ -164,13 +150,16 @@ void lower_product(LowerContext& context, int side, const FloatTensor& constant)
 
 void lower_mul(LowerContext& context) {
   const FloatTensor *a = float_constant(context, 0), *b = float_constant(context, 1);
-  if (a == nullptr && b == nullptr) context.fail("a product of two secret tensors is not supported yet");
+  if (a == nullptr && b == nullptr) {
+    const SlotId left = secret_side(context, 0), right = secret_side(context, 1);
+    return context.set_result(context.product(left, right, Elementwise{context.output_shape()}));
+  }
   lower_product(context, a ? 1 : 0, a ? *a : *b);
 }
 
 void lower_div(LowerContext& context) {
   const FloatTensor* divisor = float_constant(context, 1);
-  if (divisor == nullptr) context.fail("a division by a secret is not supported (supported: by a constant)");
+  CHECK(divisor != nullptr, "a division by a secret is still there");
   if (std::count(divisor->values.begin(), divisor->values.end(), 0.0F) > 0)
     context.fail("its constant divisor holds a 0");
   lower_product(context, 0, mapped(*divisor, [](float value) { return 1 / value; }));

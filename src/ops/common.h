@@ -2,6 +2,7 @@
 // tensor by strides. Transposes, slices, broadcasts and flips are all one strided walk.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <string>
@@ -72,6 +73,21 @@ template <class Tensor>
 Tensor view(const Tensor& x, const Shape& shape, int64_t offset, const Ints& strides) {
   Tensor y(shape);
   walk(shape, offset, strides, [&](size_t to, size_t from) { y.values[to] = x.values[from]; });
+  return y;
+}
+
+// take gives the elements at `indices` along an axis.
+template <class Tensor>
+Tensor take(const Tensor& x, int axis, const Ints& indices) {
+  Shape shape = x.shape;
+  shape[axis] = static_cast<int64_t>(indices.size());
+  int64_t inner = 1;
+  for (int i = axis + 1; i < shape.rank(); ++i) inner *= shape[i];
+  const int64_t block = inner * x.shape[axis];
+  Tensor y(shape);
+  auto to = y.values.begin();
+  for (auto from = x.values.begin(); from != x.values.end(); from += block)
+    for (int64_t index : indices) to = std::copy_n(from + index * inner, inner, to);
   return y;
 }
 

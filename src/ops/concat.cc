@@ -1,5 +1,6 @@
-// Concat joins along an axis, Stack along a new one.
+// Concat joins along an axis, Stack along a new one. A constant among the parts is added into a gap of zeros.
 #include <algorithm>
+#include <optional>
 
 #include "ops/lowering.h"
 #include "ops/ops.h"
@@ -79,24 +80,88 @@ Interval range(const RangeContext& context) {
   return all;
 }
 
-// lower: the parts of a stack first get their new axis.
+// Part of a result: its extent along the joined axis, and a slot or a constant.
+struct Part {
+  int64_t extent = 1;
+  std::optional<SlotId> slot;
+  const FloatTensor* constant = nullptr;
+};
+
+std::vector<Part> parts_of(LowerContext& context, int axis) {
+  const bool is_stack = context.node().op == "Stack";
+  std::vector<Part> parts;
+  for (size_t i = 0; i < context.node().inputs.size(); ++i) {
+    const int input = static_cast<int>(i);
+    Part part{is_stack ? 1 : context.input_shape(input)[axis], {}, float_constant(context, input)};
+    if (part.extent == 0) continue;
+    Shape shape = context.output_shape();
+    shape[axis] = part.extent;
+    if (part.constant == nullptr) part.slot = reshape(context, require_secret(context, input), shape);
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+// with_gaps puts zeros in the places of constants: each secret part is padded by the constants around it.
+std::vector<SlotId> with_gaps(LowerContext& context, const std::vector<Part>& parts, int axis) {
+  std::vector<SlotId> slots;
+  const auto rank = static_cast<size_t>(context.output_shape().rank()), at = static_cast<size_t>(axis);
+  int64_t gap = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].slot) {
+      gap += parts[i].extent;
+      continue;
+    }
+    Ints before(rank, 0), after(rank, 0);
+    before[at] = gap;
+    gap = 0;
+    const bool is_last = std::none_of(parts.begin() + static_cast<std::ptrdiff_t>(i) + 1, parts.end(),
+                                      [](const Part& part) { return part.slot.has_value(); });
+    for (size_t next = i + 1; is_last && next < parts.size(); ++next) after[at] += parts[next].extent;
+    const double bound = context.type(*parts[i].slot).bound;
+    const bool pads = before[at] > 0 || after[at] > 0;
+    slots.push_back(pads ? context.emit(PadStep{*parts[i].slot, before, after}, bound) : *parts[i].slot);
+    if (is_last) break;
+  }
+  return slots;
+}
+
+// placed has the constants in their places and 0 in those of the secrets.
+FloatTensor placed(const Shape& result, const std::vector<Part>& parts, int axis) {
+  FloatTensor all(result);
+  const Ints strides = strides_of(result);
+  int64_t first = 0;
+  for (const Part& part : parts) {
+    Shape shape = result;
+    shape[axis] = part.extent;
+    if (part.constant != nullptr)
+      walk(shape, first * strides[static_cast<size_t>(axis)], strides,
+           [&](size_t from, size_t to) { all.values[to] = part.constant->values[from]; });
+    first += part.extent;
+  }
+  return all;
+}
+
 void lower(LowerContext& context) {
   const int axis = joined_axis(context.node(), context.output_shape());
-  const bool is_stack = context.node().op == "Stack";
-  std::vector<SlotId> parts;
-  for (size_t i = 0; i < context.node().inputs.size(); ++i) {
-    if (context.constant(static_cast<int>(i)) != nullptr)
-      context.fail("joining secrets with constants is not supported (supported: secrets with secrets)");
-    SlotId part = context.operand(static_cast<int>(i));
-    Shape shape = context.output_shape();
-    shape[axis] = is_stack ? 1 : context.type(part).shape[axis];
-    if (shape[axis] > 0) parts.push_back(reshape(context, part, shape));
+  const std::vector<Part> parts = parts_of(context, axis);
+  const bool has_constants =
+      std::any_of(parts.begin(), parts.end(), [](const Part& part) { return part.constant != nullptr; });
+  double bound = 0;
+  for (const Part& part : parts)
+    if (part.slot) bound = std::max(bound, context.type(*part.slot).bound);
+  std::vector<SlotId> slots = with_gaps(context, parts, axis);
+  if (slots.empty()) context.fail("it joins no secret of any element");
+  SlotId joined = slots[0];
+  if (slots.size() > 1) {
+    auto aligned = context.align(std::move(slots));
+    Ints shifts;
+    for (Bits shift : aligned.shifts) shifts.push_back(shift.value());
+    ConcatStep step{std::move(aligned.slots), std::move(shifts), axis};
+    joined = has_constants ? context.emit(std::move(step), bound) : context.emit(std::move(step));
   }
-  if (parts.size() == 1) return finish(context, parts[0]);
-  auto aligned = context.align(std::move(parts));
-  Ints shifts;
-  for (Bits shift : aligned.shifts) shifts.push_back(shift.value());
-  context.set_result(context.emit(ConcatStep{std::move(aligned.slots), std::move(shifts), axis}));
+  if (has_constants) joined = context.add_constant(joined, placed(context.output_shape(), parts, axis));
+  finish(context, joined);
 }
 
 }  // namespace

@@ -6,12 +6,13 @@ namespace {
 
 TEST(Table, FindsEveryNameOnce) {
   const auto names = op_names();
-  EXPECT_EQ(names.size(), 37u);
+  EXPECT_EQ(names.size(), 101u);
   for (size_t i = 0; i < names.size(); ++i) {
     const OpDef* op = find_op(names[i]);
     ASSERT_NE(op, nullptr);
     EXPECT_NE(op->infer, nullptr) << names[i];
-    EXPECT_NE(op->evaluate, nullptr) << names[i];
+    const bool becomes_another = names[i] == "Part" || names[i] == "Reverse";
+    EXPECT_EQ(op->evaluate == nullptr, becomes_another) << names[i];
     EXPECT_TRUE(i == 0 || names[i - 1] < names[i]) << names[i];
   }
   EXPECT_EQ(find_op("Conv2D"), nullptr);

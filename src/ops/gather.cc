@@ -39,18 +39,11 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
   return of_either(inputs[0], [&](const auto& x) {
     const int64_t axis = gathered_axis(node, x.shape), extent = x.shape[static_cast<int>(axis)];
     const Ints positions = positions_of(inputs[1], extent);
-    int64_t outer = 1, inner = 1;
-    for (int i = 0; i < x.shape.rank(); ++i)
-      if (i != axis) (i < axis ? outer : inner) *= x.shape[i];
-    std::decay_t<decltype(x)> y(output_shape(graph, node));
-    auto to = y.values.begin();
-    for (int64_t i = 0; i < outer; ++i) {
-      for (int64_t position : positions) {
-        if (position < 0 || position >= extent)
-          fail_node(graph, node, fmt::format("an index is outside of {}", to_string(x.shape)));
-        to = std::copy_n(x.values.begin() + (i * extent + position) * inner, inner, to);
-      }
-    }
+    for (int64_t position : positions)
+      if (position < 0 || position >= extent)
+        fail_node(graph, node, fmt::format("an index is outside of {}", to_string(x.shape)));
+    auto y = take(x, static_cast<int>(axis), positions);
+    y.shape = output_shape(graph, node);
     return y;
   });
 }
@@ -63,7 +56,7 @@ void lower(LowerContext& context) {
   const auto axis = static_cast<int>(gathered_axis(context.node(), shape));
   const Ints positions = positions_of(indices, shape[axis]);
   if (positions.empty()) context.fail("it takes no elements");
-  finish(context, pick(context, x, axis, positions));
+  finish(context, gathered(context, x, axis, positions));
 }
 
 }  // namespace

@@ -1,34 +1,21 @@
 #include "ops/lowering.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+
+#include "program/rules.h"
 
 namespace treville::ops {
 namespace {
 
-// A gather of more pieces than this costs more to describe than it is worth.
-constexpr size_t kMostPieces = 256;
-
-// Run is a progression of indices, upwards or downwards.
-struct Run {
-  int64_t start = 0, step = 1, count = 1;
-};
-
-std::vector<Run> runs_of(const Ints& indices) {
-  std::vector<Run> runs;
-  for (size_t i = 0; i < indices.size();) {
-    Run run{indices[i], 1, 1};
-    size_t next = i + 1;
-    if (next < indices.size() && indices[next] != indices[i]) {
-      run.step = indices[next] - indices[i];
-      while (next < indices.size() && indices[next] - indices[next - 1] == run.step) ++next;
-    }
-    run.count = static_cast<int64_t>(next - i);
-    if (run.count == 1) run.step = 1;
-    runs.push_back(run);
-    i = next;
-  }
-  return runs;
+// step_of gives the step of a progression of indices, or nothing.
+std::optional<int64_t> step_of(const Ints& indices) {
+  if (indices.size() == 1) return 1;
+  const int64_t step = indices[1] - indices[0];
+  for (size_t i = 2; i < indices.size(); ++i)
+    if (indices[i] - indices[i - 1] != step) return {};
+  return step == 0 ? std::nullopt : std::optional(step);
 }
 
 }  // namespace
@@ -61,25 +48,48 @@ SlotId scale_channels(LowerContext& context, SlotId x, const FloatTensor& factor
   return reshape(context, context.linear(x, map, weight, bias), shape);
 }
 
-SlotId pick(LowerContext& context, SlotId x, int axis, const Ints& indices) {
-  const std::vector<Run> runs = runs_of(indices);
-  if (runs.size() > kMostPieces) {
-    context.fail(fmt::format("it takes {} separate pieces along axis {}, at most {} are supported", runs.size(), axis,
-                             kMostPieces));
-  }
+SlotId gathered(LowerContext& context, SlotId x, int axis, const Ints& indices) {
   const Shape shape = context.type(x).shape;
   const double bound = context.type(x).bound;
-  std::vector<SlotId> parts;
-  for (const Run& run : runs) {
+  const auto count = static_cast<int64_t>(indices.size());
+  if (const auto step = step_of(indices)) {
+    if (count == shape[axis] && *step == 1) return x;
     SliceStep slice{x, Ints(shape.dims().size(), 0), Ints(shape.dims().size(), 1), shape};
-    slice.starts[static_cast<size_t>(axis)] = run.start;
-    slice.steps[static_cast<size_t>(axis)] = run.step;
-    slice.shape[axis] = run.count;
-    parts.push_back(slice.shape == shape && run.step == 1 ? x : context.emit(std::move(slice), bound));
+    slice.starts[static_cast<size_t>(axis)] = indices[0];
+    slice.steps[static_cast<size_t>(axis)] = *step;
+    slice.shape[axis] = count;
+    return context.emit(std::move(slice), bound);
+  }
+  std::vector<SlotId> parts;
+  for (int64_t first = 0; first < count; first += kMaxIndices) {
+    const auto begin = indices.begin() + first;
+    parts.push_back(
+        context.emit(GatherStep{x, axis, Ints(begin, begin + std::min(kMaxIndices, count - first))}, bound));
   }
   if (parts.size() == 1) return parts[0];
   Ints shifts(parts.size(), 0);
   return context.emit(ConcatStep{std::move(parts), std::move(shifts), axis}, bound);
+}
+
+SlotId expanded(LowerContext& context, SlotId x, const Shape& shape) {
+  Ints dims(static_cast<size_t>(shape.rank() - context.type(x).shape.rank()), 1);
+  dims.insert(dims.end(), context.type(x).shape.dims().begin(), context.type(x).shape.dims().end());
+  x = reshape(context, x, Shape(dims));
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (context.type(x).shape[axis] != shape[axis])
+      x = gathered(context, x, axis, Ints(static_cast<size_t>(shape[axis]), 0));
+  return x;
+}
+
+bool is_power_of_two(int64_t divisor) { return std::has_single_bit(static_cast<uint64_t>(divisor)); }
+
+SlotId emit_value(LowerContext& context, StepBody body, std::optional<double> bound) {
+  return bound ? context.emit(std::move(body), *bound) : context.emit(std::move(body));
+}
+
+SlotId divided(LowerContext& context, SlotId x, int64_t power_of_two, std::optional<double> bound) {
+  if (power_of_two == 1) return x;
+  return emit_value(context, ScaleStep{x, 1, Bits(std::countr_zero(static_cast<uint64_t>(power_of_two)))}, bound);
 }
 
 int integer_bits(const SlotType& type) {

@@ -97,40 +97,96 @@ Ints swap_last(int rank) {
   return permutation;
 }
 
-// lower_right: secret * constant, the leading dimensions folded into the rows.
+SlotId swapped(LowerContext& context, SlotId x, const Ints& permutation) {
+  const double bound = context.type(x).bound;
+  return context.emit(TransposeStep{x, permutation}, bound);
+}
+
+// times_matrix: [..., inner] times a constant [inner, cols]; the leading dimensions fold into the rows.
+SlotId times_matrix(LowerContext& context, SlotId x, const FloatTensor& b) {
+  Ints dims = context.type(x).shape.dims();
+  const MatmulGeometry map{context.type(x).shape.elements() / b.shape[0], b.shape[0], b.shape[1]};
+  dims.back() = map.cols;
+  x = context.linear(reshape(context, x, Shape{map.rows, map.inner}), map, b, nullptr);
+  return reshape(context, x, Shape(dims));
+}
+
+// times_stack: [stack, rows, inner] times constants [stack, inner, cols]. Side by side, the matrices are the groups of
+// a convolution of one element.
+SlotId times_stack(LowerContext& context, SlotId x, const FloatTensor& b) {
+  const Shape shape = context.type(x).shape;
+  ConvGeometry map;
+  map.batch = shape[1], map.groups = shape[0];
+  map.in_c = shape[0] * shape[2], map.out_c = shape[0] * b.shape[2];
+  FloatTensor weight = transpose(b, {1, 0, 2});
+  weight.shape = treville::weight_shape(LinearMap(map));
+  x = reshape(context, swapped(context, x, {1, 0, 2}), treville::input_shape(LinearMap(map)));
+  x = context.linear(x, map, weight, nullptr);
+  return swapped(context, reshape(context, x, Shape{map.batch, map.groups, b.shape[2]}), {1, 0, 2});
+}
+
+Shape stacked(const Shape& stack, int64_t rows, int64_t cols) {
+  Ints dims = stack.dims();
+  dims.insert(dims.end(), {rows, cols});
+  return Shape(dims);
+}
+
+// times_constant: x [x_stack..., rows, inner] times constants b [b_stack..., inner, cols]; gives [stack..., rows,
+// cols].
+SlotId times_constant(LowerContext& context, SlotId x, const Shape& x_stack, const FloatTensor& b,
+                      const Shape& b_stack) {
+  const Shape stack = *broadcast(x_stack, b_stack);
+  const int64_t inner = b.shape[b.shape.rank() - 2], cols = b.shape[b.shape.rank() - 1];
+  const int64_t rows = context.type(x).shape[context.type(x).shape.rank() - 2];
+  if (b_stack.elements() == 1) {
+    x = times_matrix(context, x, FloatTensor(Shape{inner, cols}, b.values));
+    return reshape(context, x, stacked(stack, rows, cols));
+  }
+  const int64_t count = stack.elements();
+  const Shape whole = stacked(stack, inner, cols);
+  FloatTensor all = view(b, whole, 0, broadcast_strides(b.shape, whole));
+  all.shape = Shape{count, inner, cols};
+  x = reshape(context, expanded(context, x, stacked(stack, rows, inner)), Shape{count, rows, inner});
+  return reshape(context, times_stack(context, x, all), stacked(stack, rows, cols));
+}
+
+// lower_right: secret * constant.
 void lower_right(LowerContext& context, const Operands& o, const FloatTensor& b) {
-  const MatmulGeometry map{o.a_stack.elements() * o.rows, o.inner, o.cols};
-  const SlotId x = reshape(context, context.operand(0), Shape{map.rows, map.inner});
-  finish(context, context.linear(x, map, FloatTensor(Shape{o.inner, o.cols}, b.values), nullptr));
+  const SlotId x = reshape(context, context.operand(0), stacked(o.a_stack, o.rows, o.inner));
+  const FloatTensor matrices(stacked(o.b_stack, o.inner, o.cols), b.values);
+  finish(context, times_constant(context, x, o.a_stack, matrices, o.b_stack));
 }
 
 // lower_left: constant * secret = (secret' * constant')'.
 void lower_left(LowerContext& context, const Operands& o, const FloatTensor& a) {
-  const FloatTensor weight = transpose(FloatTensor(Shape{o.rows, o.inner}, a.values), {1, 0});
-  SlotId x = context.operand(1);
-  const bool is_vector = context.type(x).shape.rank() < 2;
-  const Ints swap = is_vector ? Ints{} : swap_last(context.type(x).shape.rank());
-  if (!is_vector) {
-    const double bound = context.type(x).bound;
-    x = context.emit(TransposeStep{x, swap}, bound);
+  const FloatTensor matrices(stacked(o.a_stack, o.rows, o.inner), a.values);
+  const FloatTensor weight = transpose(matrices, swap_last(matrices.shape.rank()));
+  SlotId x = reshape(context, context.operand(1), stacked(o.b_stack, o.inner, o.cols));
+  if (o.cols != 1) {
+    x = swapped(context, x, swap_last(context.type(x).shape.rank()));
+  } else {
+    x = reshape(context, x, stacked(o.b_stack, o.cols, o.inner));
   }
-  Ints dims = o.b_stack.dims();
-  dims.insert(dims.end(), {o.cols, o.rows});
-  const MatmulGeometry map{o.b_stack.elements() * o.cols, o.inner, o.rows};
-  SlotId y = context.linear(reshape(context, x, Shape{map.rows, map.inner}), map, weight, nullptr);
-  if (!is_vector) y = context.emit(TransposeStep{reshape(context, y, Shape(dims)), swap});
+  SlotId y = times_constant(context, x, o.b_stack, weight, o.a_stack);
+  if (o.cols != 1) y = swapped(context, y, swap_last(context.type(y).shape.rank()));
   finish(context, y);
+}
+
+// lower_secret: a stack of products of two secrets.
+void lower_secret(LowerContext& context, const Operands& o) {
+  const auto matrices = [&](int side, const Shape& stack, int64_t rows, int64_t cols) {
+    const SlotId x = reshape(context, context.operand(side), stacked(stack, rows, cols));
+    return reshape(context, expanded(context, x, stacked(o.stack, rows, cols)), {o.stack.elements(), rows, cols});
+  };
+  const BatchMatmul geometry{o.stack.elements(), o.rows, o.inner, o.cols};
+  const SlotId a = matrices(0, o.a_stack, o.rows, o.inner), b = matrices(1, o.b_stack, o.inner, o.cols);
+  finish(context, context.product(a, b, geometry));
 }
 
 void lower(LowerContext& context) {
   const FloatTensor *a = float_constant(context, 0), *b = float_constant(context, 1);
-  if (a == nullptr && b == nullptr) context.fail("a product of two secret tensors is not supported yet");
   const Operands o = *operands_of(context.input_shape(0), context.input_shape(1));
-  const bool is_stack = b ? o.b_stack.elements() != 1 : o.a_stack.elements() != 1;
-  if (is_stack) {
-    context.fail(fmt::format("a product with a stack of constant matrices {} is not supported (supported: one matrix)",
-                             to_string(context.input_shape(b ? 1 : 0))));
-  }
+  if (a == nullptr && b == nullptr) return lower_secret(context, o);
   return b ? lower_right(context, o, *b) : lower_left(context, o, *a);
 }
 

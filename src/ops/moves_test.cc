@@ -29,8 +29,131 @@ TEST(Pad, AddsAValueAndCutsWhereNegative) {
   expect_near(OneNode("Pad", {x, list({0, -1, 0, 1})}).floats(), tensor({2, 3}, {1, 2, 0, 4, 5, 0}), 0);
   EXPECT_THAT(OneNode("Pad", {x}, {{"pads", Ints{-3, 0, 1, 0}}}).message(), HasSubstr("cut more than [2,3] has"));
   EXPECT_THAT(OneNode("Pad", {x}, {{"pads", Ints{1, 1}}}).message(), HasSubstr("expected 4 pads for [2,3], found 2"));
-  EXPECT_THAT(OneNode("Pad", {x}, {{"pads", Ints{0, 0, 0, 0}}, {"mode", std::string("reflect")}}).message(),
-              HasSubstr("reflect"));
+  EXPECT_THAT(OneNode("Pad", {x}, {{"pads", Ints{0, 0, 0, 0}}, {"mode", std::string("spiral")}}).message(),
+              HasSubstr("supported: constant, reflect, symmetric, edge, wrap"));
+}
+
+TEST(Pad, CopiesElementsOfTheTensorItself) {
+  const FloatTensor x = tensor({4}, {1, 2, 3, 4});
+  const auto padded = [&](const char* mode, Ints pads) {
+    return OneNode("Pad", {x}, {{"pads", pads}, {"mode", std::string(mode)}}).floats().values;
+  };
+  EXPECT_EQ(padded("reflect", {2, 3}), (std::vector<float>{3, 2, 1, 2, 3, 4, 3, 2, 1}));
+  EXPECT_EQ(padded("symmetric", {2, 3}), (std::vector<float>{2, 1, 1, 2, 3, 4, 4, 3, 2}));
+  EXPECT_EQ(padded("edge", {2, 1}), (std::vector<float>{1, 1, 1, 2, 3, 4, 4}));
+  EXPECT_EQ(padded("wrap", {1, 2}), (std::vector<float>{4, 1, 2, 3, 4, 1, 2}));
+  EXPECT_EQ(padded("reflect", {-1, 1}), (std::vector<float>{2, 3, 4, 3}));
+  const FloatTensor one(Shape{1}, {7});
+  EXPECT_EQ(OneNode("Pad", {one}, {{"pads", Ints{2, 1}}, {"mode", std::string("reflect")}}).floats().values,
+            (std::vector<float>{7, 7, 7, 7}));
+}
+
+TEST(Tile, RepeatsAlongEveryAxis) {
+  expect_near(OneNode("Tile", {tensor({1, 2}, {1, 2}), list({2, 2})}).floats(),
+              tensor({2, 4}, {1, 2, 1, 2, 1, 2, 1, 2}), 0);
+  EXPECT_THAT(OneNode("Tile", {tensor({2}, {1, 2}), list({2, 2})}).message(), HasSubstr("2 repeats for [2]"));
+}
+
+TEST(Expand, BroadcastsBothWays) {
+  expect_near(OneNode("Expand", {tensor({2, 1}, {1, 2}), list({1, 1, 2})}).floats(), tensor({1, 2, 2}, {1, 1, 2, 2}),
+              0);
+  EXPECT_THAT(OneNode("Expand", {tensor({2}, {1, 2}), list({3})}).message(), HasSubstr("cannot expand [2] to [3]"));
+}
+
+TEST(Part, SplitsUnequallyOnlyWhereItMay) {
+  const FloatTensor x = counting_tensor({7});
+  const auto part = [&](int64_t index, int64_t equal) {
+    return OneNode("Part", {x}, {{"axis", int64_t{0}}, {"parts", int64_t{3}}, {"index", index}, {"equal", equal}});
+  };
+  EXPECT_EQ(part(0, 0).floats().values, (std::vector<float>{0, 1, 2}));
+  EXPECT_EQ(part(2, 0).floats().values, (std::vector<float>{6}));
+  EXPECT_THAT(part(0, 1).message(), HasSubstr("does not split into 3 equal parts"));
+}
+
+TEST(Blocks, FollowTheOrdersOfOnnxAndTensorFlow) {
+  const FloatTensor x = tensor({1, 2, 2, 2}, {0, 1, 2, 3, 4, 5, 6, 7});
+  EXPECT_EQ(OneNode("SpaceToDepth", {x}, {{"block", int64_t{2}}}).floats().values, x.values);
+  EXPECT_EQ(OneNode("SpaceToDepth", {x}, {{"block", int64_t{2}}, {"mode", std::string("CRD")}}).floats().values,
+            (std::vector<float>{0, 2, 4, 6, 1, 3, 5, 7}));
+  for (const char* mode : {"DCR", "CRD"}) {
+    const Attributes attributes = {{"block", int64_t{2}}, {"mode", std::string(mode)}, {"layout", std::string("NCHW")}};
+    const FloatTensor wide = counting_tensor({2, 3, 4, 6});
+    const FloatTensor deep = OneNode("SpaceToDepth", {wide}, attributes).floats();
+    EXPECT_EQ(deep.shape, (Shape{2, 12, 2, 3}));
+    expect_near(OneNode("DepthToSpace", {deep}, attributes).floats(), wide, 0);
+  }
+}
+
+TEST(Blocks, OfTheBatchUndoEachOther) {
+  const FloatTensor x = counting_tensor({1, 4, 4, 1});
+  const Attributes pads = {{"block", Ints{2, 2}}, {"pads", Ints{0, 2, 0, 0}}};
+  const FloatTensor batches = OneNode("SpaceToBatch", {x}, pads).floats();
+  EXPECT_EQ(batches.shape, (Shape{4, 2, 3, 1}));
+  EXPECT_EQ(std::vector<float>(batches.values.begin(), batches.values.begin() + 6),
+            (std::vector<float>{0, 0, 2, 0, 8, 10}));
+  expect_near(OneNode("BatchToSpace", {batches}, pads).floats(), x, 0);
+  // TensorFlow's operands: the block, and pairs of pads.
+  OneNode operands("SpaceToBatch", {x, list({2, 2}), IntTensor(Shape{2, 2}, {0, 0, 2, 0})});
+  expect_near(operands.floats(), batches, 0);
+}
+
+FloatTensor resized(const FloatTensor& x, Ints sizes, const char* mode, const char* coordinates,
+                    const char* rounding = "round_prefer_floor") {
+  return OneNode("Resize", {x},
+                 {{"sizes", std::move(sizes)},
+                  {"mode", std::string(mode)},
+                  {"coordinate_mode", std::string(coordinates)},
+                  {"nearest_mode", std::string(rounding)}})
+      .floats();
+}
+
+TEST(Resize, FindsPositionsByEveryCoordinateMode) {
+  const FloatTensor x = tensor({1, 4, 1}, {0, 1, 2, 3});
+  const auto linear = [&](const char* coordinates, int64_t size) {
+    return resized(x, {size}, "linear", coordinates).values;
+  };
+  EXPECT_EQ(linear("half_pixel", 8), (std::vector<float>{0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3}));
+  EXPECT_EQ(linear("asymmetric", 8), (std::vector<float>{0, 0.5, 1, 1.5, 2, 2.5, 3, 3}));
+  EXPECT_EQ(linear("align_corners", 7), (std::vector<float>{0, 0.5, 1, 1.5, 2, 2.5, 3}));
+  EXPECT_EQ(linear("align_corners", 1), (std::vector<float>{0}));
+  EXPECT_EQ(linear("half_pixel", 1), (std::vector<float>{1.5}));
+  EXPECT_EQ(linear("pytorch_half_pixel", 1), (std::vector<float>{0}));
+  EXPECT_EQ(linear("half_pixel", 2), (std::vector<float>{0.5, 2.5}));
+  const auto nearest = [&](const char* coordinates, const char* rounding, int64_t size) {
+    return resized(x, {size}, "nearest", coordinates, rounding).values;
+  };
+  EXPECT_EQ(nearest("asymmetric", "floor", 8), (std::vector<float>{0, 0, 1, 1, 2, 2, 3, 3}));
+  EXPECT_EQ(nearest("half_pixel", "round_prefer_floor", 2), (std::vector<float>{0, 2}));
+  EXPECT_EQ(nearest("half_pixel", "round_prefer_ceil", 2), (std::vector<float>{1, 3}));
+  EXPECT_EQ(nearest("tf_half_pixel_for_nn", "floor", 3), (std::vector<float>{0, 2, 3}));
+  EXPECT_EQ(nearest("asymmetric", "ceil", 3), (std::vector<float>{0, 2, 3}));
+}
+
+TEST(Resize, ReadsSizesAndScalesOfEitherLayout) {
+  const FloatTensor x = counting_tensor({1, 1, 2, 2});
+  const Attributes nchw = {{"layout", std::string("NCHW")},
+                           {"coordinate_mode", std::string("asymmetric")},
+                           {"nearest_mode", std::string("floor")}};
+  const FloatTensor twice = tensor({1, 1, 4, 4}, {0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3});
+  expect_near(OneNode("Resize", {x, list({1, 1, 4, 4})}, nchw).floats(), twice, 0);
+  expect_near(OneNode("Resize", {x, tensor({4}, {1, 1, 2, 2})}, nchw).floats(), twice, 0);
+  EXPECT_THAT(OneNode("Resize", {x, list({1, 2, 4, 4})}, nchw).message(), HasSubstr("along batch or channels"));
+  EXPECT_THAT(OneNode("Resize", {x}, {{"mode", std::string("area")}}).message(), HasSubstr("nearest, linear, cubic"));
+}
+
+TEST(TopK, GivesValuesAndIndicesAndTheLowerIndexOnTies) {
+  OneNode node("TopK", {tensor({2, 4}, {1, 3, 3, 2, -1, -4, -1, -1}), list({3})}, {{"axis", int64_t{1}}});
+  EXPECT_EQ(node.floats().values, (std::vector<float>{3, 3, 2, -1, -1, -1}));
+  node.graph.nodes[0].outputs.push_back(node.graph.add_value({"indices", DType::kInt, Shape{2, 3}, {}}));
+  const FloatTensor x = std::get<FloatTensor>(node.operand(0));
+  const Constant held = x;
+  const std::vector<const Constant*> inputs = {&held};
+  EXPECT_EQ(std::get<IntTensor>(node.def().evaluate(node.graph, node.node(), inputs)[1]).values,
+            (Ints{1, 2, 3, 0, 2, 3}));
+  OneNode smallest("TopK", {tensor({3, 1}, {2, 1, 2})},
+                   {{"axis", int64_t{0}}, {"k", int64_t{2}}, {"largest", int64_t{0}}});
+  EXPECT_EQ(smallest.floats().values, (std::vector<float>{1, 2}));
+  EXPECT_THAT(OneNode("TopK", {tensor({2}, {1, 2}), list({3})}).message(), HasSubstr("k is 3"));
 }
 
 TEST(Reshape, CopiesZeroAndInfersOneDimension) {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
@@ -68,11 +69,43 @@ class LowerContext {
   // the planned bound of the node's output.
   virtual SlotId emit(StepBody body) = 0;
   virtual SlotId emit(StepBody body, double bound) = 0;
+  // Term is W * x, part of a linear step.
+  struct Term {
+    SlotId x;
+    LinearMap map;
+    FloatTensor weight;
+  };
   // linear emits W * x (+ bias) with float weights: x is made masked when it is not (a rescale), scales are chosen from
   // the plan, an operand's divisor is folded into the weights, constants are quantised and registered as owned.
   // weight has weight_shape(map); bias has the last dimension of the result or its shape, or is null. The result has
   // output_shape(map).
-  virtual SlotId linear(SlotId x, const LinearMap& map, const FloatTensor& weight, const FloatTensor* bias) = 0;
+  SlotId linear(SlotId x, const LinearMap& map, const FloatTensor& weight, const FloatTensor* bias) {
+    std::vector<Term> terms;
+    terms.push_back({x, map, weight});
+    return linear(std::move(terms), bias);
+  }
+  // The same with the sum of several terms, whose operands have one scale and divisor: parts of one value that `masked`
+  // gave. One step, which costs as much as that of a single term.
+  virtual SlotId linear(std::vector<Term> terms, const FloatTensor* bias) = 0;
+  // masked gives x as a linear step with weights of this size reads it, so that moving parts of it stays local.
+  virtual SlotId masked(SlotId x, const FloatTensor& weight) = 0;
+  // product emits a * b, both secret: they are made masked, with scales whose sum leaves room for this node's result.
+  // One and the same slot gives a square.
+  virtual SlotId product(SlotId a, SlotId b, const ProductGeometry& geometry) = 0;
+  // masked_at gives x masked over the full ring, with divisor 1 and, as near as its width allows, at most `scale`
+  // fraction bits.
+  virtual SlotId masked_at(SlotId x, int scale) = 0;
+  // argument_range is the planned interval of an operand, one that does not cross 0 where its values never did if it
+  // keeps_sign; result_bound the planned bound of the node's result and scale_limit the largest scale at which it and
+  // the sums it enters fit the ring, wanted_scale the fraction bits that the plan would like the node's result to have,
+  // typical the usual size of its elements (0: not known).
+  virtual Interval argument_range(int input, bool keeps_sign) const = 0;
+  virtual double result_bound() const = 0;
+  virtual int scale_limit() const = 0;
+  virtual int wanted_scale() const = 0;
+  virtual double typical() const = 0;
+  // add_table registers a public table of integers (at scale 0); equal tables are one.
+  virtual TableId add_table(const LookUpTable& table) = 0;
   // truncation chooses f and k for a step on x whose result is this node's output, or for an inner value with `bound`.
   struct Truncation {
     Bits truncate, k, scale;  // scale of the truncated value
@@ -88,11 +121,8 @@ class LowerContext {
   virtual Alignment align(std::vector<SlotId> slots) = 0;
   // add_constant emits x + c at x's scale; c has x's shape or its last dimension.
   virtual SlotId add_constant(SlotId x, const FloatTensor& c) = 0;
-  // With `bound`, of an inner value of the node: the sum's. A context without ranges need not know it.
-  virtual SlotId add_constant(SlotId x, const FloatTensor& c, double bound) {
-    static_cast<void>(bound);
-    return add_constant(x, c);
-  }
+  // With `bound`, of an inner value of the node: the sum's.
+  virtual SlotId add_constant(SlotId x, const FloatTensor& c, double bound) = 0;
   // quantise gives round(value * 2^scale * divisor) for a slot's type.
   virtual int64_t quantise(double value, SlotId like) const = 0;
   virtual void set_result(SlotId slot, int output = 0) = 0;

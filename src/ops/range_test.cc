@@ -53,6 +53,23 @@ const Case kCases[] = {
     {"Pad", {{2}}, {{"pads", Ints{1, 0}}, {"value", -7.0}}},
     {"Transpose", {{2, 3}}, {}},
     {"Softmax", {{2, 3}}, {}},
+    {"Max", {{2, 3}, {3}}, {}, {0, 1}},
+    {"Min", {{2, 3}, {3}}, {}},
+    {"PRelu", {{2, 3}, {3}}, {}},
+    {"PRelu", {{2, 3}, {3}}, {}, {0, 1}, -3, -1},
+    {"Where", {{3}, {2, 3}, {3}}, {}, {0, 1, 2}},
+    {"Abs", {{6}}, {}},
+    {"Abs", {{6}}, {}, {0}, -3, -1},
+    {"ReduceMax", {{2, 3}}, {{"axes", Ints{1}}}},
+    {"ReduceMin", {{2, 3}}, {{"axes", Ints{1}}}},
+    {"ReduceL1", {{2, 3}}, {{"axes", Ints{1}}}},
+    {"ReduceL2", {{2, 3}}, {{"axes", Ints{1}}}, {0}, 1, 2},
+    {"ReduceSumSquare", {{2, 3}}, {{"axes", Ints{1}}}},
+    {"InstanceNorm", {{1, 4, 3}, {3}, {3}}, {}},
+    {"GroupNorm", {{1, 4, 4}, {4}, {4}}, {{"groups", int64_t{2}}}},
+    {"LayerNorm", {{2, 3}, {3}, {3}}, {}},
+    {"LRN", {{2, 3, 4}}, {{"size", int64_t{3}}, {"alpha", 2.0}}},
+    {"L2Normalize", {{2, 3}}, {{"axes", Ints{1}}}},
 };
 
 Interval interval_of(const FloatTensor& x) {

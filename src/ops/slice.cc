@@ -1,4 +1,5 @@
-// Slice (ONNX) and StridedSlice (TensorFlow): both resolve to a start, a step and a count for each axis of x.
+// Slice (ONNX) and StridedSlice (TensorFlow): both resolve to a start, a step and a count for each axis of x. Part and
+// Reverse become a Slice as soon as the shape of x is known.
 #include <algorithm>
 #include <limits>
 
@@ -208,9 +209,44 @@ void lower(LowerContext& context) {
   finish(context, keeps_order ? x : context.emit(SliceStep{x, cut.starts, cut.steps, cut.counts}));
 }
 
+void become_slice(InferContext& context, Ints starts, Ints ends, Ints axes, Ints steps) {
+  Node& node = context.node();
+  node.op = "Slice";
+  node.attributes = {
+      {"starts", std::move(starts)}, {"ends", std::move(ends)}, {"axes", std::move(axes)}, {"steps", std::move(steps)}};
+  infer<false>(context);
+}
+
+// infer_part: one of `parts` parts along an axis, which are equal but for the last, that may be smaller.
+void infer_part(InferContext& context) {
+  check_inputs(context, 1, 1);
+  const Shape& shape = context.shape(0);
+  const Node& node = context.node();
+  const int64_t axis = axis_of(context, node.get_int("axis", 0), shape);
+  const int64_t parts = node.get_int("parts", 1), index = node.get_int("index", 0);
+  const int64_t extent = shape[static_cast<int>(axis)];
+  if (parts < 1 || index < 0 || index >= parts || extent < parts)
+    context.fail(fmt::format("part {} of {} along axis {} of {}", index, parts, axis, to_string(shape)));
+  const int64_t size = (extent + parts - 1) / parts;
+  if (node.get_int("equal", 0) != 0 && extent % parts != 0)
+    context.fail(fmt::format("axis {} of {} does not split into {} equal parts", axis, to_string(shape), parts));
+  become_slice(context, {index * size}, {std::min(extent, (index + 1) * size)}, {axis}, {1});
+}
+
+void infer_reverse(InferContext& context) {
+  check_inputs(context, 1, 2);
+  Ints axes = read_list(context, "axes", 1).value_or(Ints{});
+  for (int64_t& axis : axes) axis = axis_of(context, axis, context.shape(0));
+  context.node().inputs.resize(1);
+  const size_t count = axes.size();
+  become_slice(context, Ints(count, -1), Ints(count, std::numeric_limits<int64_t>::min()), axes, Ints(count, -1));
+}
+
 }  // namespace
 
 constinit const OpDef kSlice{"Slice", infer<false>, evaluate<false>, same_range, lower<false>};
+constinit const OpDef kPart{"Part", infer_part, nullptr, nullptr, nullptr};
+constinit const OpDef kReverse{"Reverse", infer_reverse, nullptr, nullptr, nullptr};
 constinit const OpDef kStridedSlice{"StridedSlice", infer<true>, evaluate<true>, same_range, lower<true>};
 
 }  // namespace treville::ops

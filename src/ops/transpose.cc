@@ -1,4 +1,5 @@
-// Transpose permutes axes: dimension i of the result is dimension perm[i] of x; without perm they are reversed.
+// Transpose permutes axes: dimension i of the result is dimension perm[i] of x; without perm they are reversed, or with
+// swap_last the last two exchanged.
 #include <algorithm>
 #include <numeric>
 
@@ -18,6 +19,13 @@ void infer(InferContext& context) {
   check_inputs(context, 1, 2);
   if (context.input_count() > 1) context.ints(1);
   const Shape& shape = context.shape(0);
+  if (context.node().get_int("swap_last", 0) != 0) {
+    Ints swapped(shape.dims().size());
+    std::iota(swapped.begin(), swapped.end(), 0);
+    if (shape.rank() < 2) context.fail(fmt::format("{} has no two last axes", to_string(shape)));
+    std::swap(swapped[swapped.size() - 1], swapped[swapped.size() - 2]);
+    context.node().attributes = {{"perm", swapped}};
+  }
   Ints permutation = permutation_of(context.node(), context.constant(1), shape.rank());
   Ints sorted = permutation, all(shape.dims().size());
   std::iota(all.begin(), all.end(), 0);

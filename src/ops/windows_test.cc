@@ -98,7 +98,8 @@ TEST(Conv, NamesTheShapesThatDoNotFit) {
   EXPECT_THAT(message({1, 4, 4, 3}, {3, 3, 1, 4}, {{"groups", int64_t{2}}}),
               testing::HasSubstr("2 groups do not divide 3"));
   EXPECT_THAT(message({1, 2, 2, 1}, {3, 3, 1, 1}, {}), testing::HasSubstr("does not fit an input of extent 2"));
-  EXPECT_THAT(message({4, 4, 1}, {3, 3, 1, 1}, {}), testing::HasSubstr("rank 4 (NHWC), found [4,4,1]"));
+  EXPECT_THAT(message({4, 1}, {3, 3, 1, 1}, {}), testing::HasSubstr("rank 3 to 5 (NHWC), found [4,1]"));
+  EXPECT_THAT(message({4, 4, 1}, {3, 3, 1, 1}, {}), testing::HasSubstr("of rank 3, found [3,3,1,1]"));
   EXPECT_THAT(message({1, 4, 4, 1}, {3, 3, 1, 1}, {{"strides", Ints{0, 1}}}), testing::HasSubstr("strides is [0,1]"));
   EXPECT_THAT(OneNode("Conv", {FloatTensor(Shape{1, 4, 4, 1}), FloatTensor(Shape{1, 1, 1, 2}), FloatTensor(Shape{3})})
                   .message(),

@@ -131,14 +131,31 @@ Digest parse_fingerprint(const Reader& reader, const YAML::Node& map, const std:
   return digest;
 }
 
+// parse_store: what a party keeps stands beside its key, unless the file says otherwise.
+void parse_store(const Reader& reader, const YAML::Node& map, Member& member) {
+  const std::filesystem::path key(member.key);
+  const auto beside = [&](const char* extension) {
+    return member.key.empty() ? std::string() : std::filesystem::path(key).replace_extension(extension).string();
+  };
+  const auto store = reader.text(map, "store"), storage_key = reader.text(map, "storage-key");
+  if (!store) {
+    member.store = beside(".store");
+  } else if (*store != "none") {
+    member.store = reader.path(*store);
+  }
+  member.storage_key = storage_key ? reader.path(*storage_key) : beside(".storage");
+}
+
 Member parse_member(const Reader& reader, const YAML::Node& map) {
-  reader.check_map(map, "a party", {"id", "name", "address", "listen", "certificate", "fingerprint", "key"});
+  reader.check_map(map, "a party",
+                   {"id", "name", "address", "listen", "certificate", "fingerprint", "key", "store", "storage-key"});
   Member member;
   member.id = static_cast<PartyId>(reader.integer(map, "id", 0, 2));
   member.name = reader.required(map, "name");
   member.address = reader.address(map, "address");
   member.listen = map["listen"] ? reader.address(map, "listen") : member.address;
   if (const auto key = reader.text(map, "key")) member.key = reader.path(*key);
+  parse_store(reader, map, member);
   const auto certificate = reader.text(map, "certificate"), pin = reader.text(map, "fingerprint");
   if (!certificate && !pin) reader.fail(map, "party {} has neither 'certificate' nor 'fingerprint'", member.id);
   if (certificate) {

@@ -7,6 +7,8 @@
 //       address: client.example:7000       # who has the lower id calls, so party 0 needs no open port
 //       certificate: keys/client.crt       # or fingerprint: 64 hexadecimal digits of its SHA-256
 //       key: keys/client.key               # at this party only
+//       store: keys/client.store           # optional: where this party keeps things between sessions, or `none`;
+//       storage-key: keys/client.storage   # optional: what seals them. Both stand beside the key unless given
 //     - id: 1
 //       ...
 //       listen: 0.0.0.0:7000               # optional: where to listen if not at `address`
@@ -42,6 +44,8 @@ struct Member {
   Digest fingerprint{};     // SHA-256 of the certificate
   std::string certificate;  // file, empty when only the fingerprint is known
   std::string key;          // file, empty at other parties
+  std::string store;        // folder of what the party keeps; empty: it keeps nothing
+  std::string storage_key;  // file of the key that seals it
 };
 
 struct Federation {

@@ -66,6 +66,20 @@ TEST_F(FederationFile, IsReadWithPathsRelativeToItAndDefaults) {
   EXPECT_EQ(federation.silence_deadline, std::chrono::seconds(4));
 }
 
+TEST_F(FederationFile, KeepsAStoreBesideTheKeyUnlessItSaysOtherwise) {
+  const Federation federation =
+      parse("parties:\n" + member(0, "client") + member(1, "owner", "    store: kept\n    storage-key: /etc/k\n") +
+            member(2, "aide", "    store: none\n"));
+  EXPECT_EQ(federation.members[0].store, directory_ / "keys/client.store");
+  EXPECT_EQ(federation.members[0].storage_key, directory_ / "keys/client.storage");
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "keys/client.storage")) << "made with the key";
+  EXPECT_EQ(federation.members[1].store, directory_ / "kept");
+  EXPECT_EQ(federation.members[1].storage_key, "/etc/k");
+  EXPECT_EQ(federation.members[2].store, "");
+  const std::string elsewhere = replace(good(), "    key: keys/aide.key\n", "");
+  EXPECT_EQ(parse(elsewhere).members[2].store, "") << "another party's";
+}
+
 TEST_F(FederationFile, TakesFingerprintsListenAddressesAndDeadlines) {
   const std::string pin = hex(certificate_fingerprint(directory_ / "keys/aide.crt"));
   std::string text = replace(good(), "certificate: keys/aide.crt", "fingerprint: " + pin);

@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "store/folder.h"
 
 namespace treville {
 namespace {
@@ -102,7 +103,7 @@ std::vector<PartyFiles> make_keys(const std::filesystem::path& directory, const 
   if (::chmod(directory.c_str(), 0700) != 0) throw UserError("{}: {}", directory.string(), std::strerror(errno));
   std::vector<PartyFiles> files;
   for (const std::string& name : names) {
-    PartyFiles party{name, directory / (name + ".crt"), directory / (name + ".key")};
+    PartyFiles party{name, directory / (name + ".crt"), directory / (name + ".key"), directory / (name + ".storage")};
     const KeyPointer key(EVP_EC_gen("P-256"));
     require(key != nullptr, "make a key");
     const CertificatePointer certificate = self_sign(key.get(), name);
@@ -110,6 +111,7 @@ std::vector<PartyFiles> make_keys(const std::filesystem::path& directory, const 
     finish(key_file,
            PEM_write_bio_PKCS8PrivateKey(key_file.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1,
            party.key);
+    if (!std::filesystem::exists(party.storage_key)) make_storage_key(party.storage_key);
     const BioPointer certificate_file = create(party.certificate, 0600);
     finish(certificate_file, PEM_write_bio_X509(certificate_file.get(), certificate.get()) == 1, party.certificate);
     files.push_back(std::move(party));

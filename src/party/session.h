@@ -13,6 +13,8 @@
 
 namespace treville {
 
+class Store;
+
 using SessionId = std::array<std::byte, 16>;
 
 // SessionKeys are what a party holds of the pairwise keys: D all three, E dealer_evaluator and weights, H
@@ -41,6 +43,15 @@ struct Session {
   std::unique_ptr<Network> network;
   std::vector<PeerInfo> peers;
   Prg::Audit audit;  // tests only: sees every draw
+
+  // What the party keeps between sessions (src/store); null where no party of the session does. A party that wants to
+  // keep nothing among others that do has a store that keeps nothing.
+  std::shared_ptr<Store> store;
+  // online_only: every inference of this session comes from a record, so D and H need no weights.
+  bool online_only = false;
+  // model names the weights: E gives the id of its weights file, the set-up tells the others. With a store only.
+  std::array<std::byte, 16> model{};
+  bool weights_kept = false;  // by the set-up: nothing was sent, because all parties still had their parts
 
   bool is_dry() const { return network->is_dry(); }
 };

@@ -23,6 +23,7 @@ struct Operands {
     for (const LinearTerm& term : s.terms) slots.push_back(term.x);
     return slots;
   }
+  std::vector<SlotId> operator()(const ProductStep& s) const { return {s.a, s.b}; }
   std::vector<SlotId> operator()(const AddStep& s) const { return {s.a, s.b}; }
   std::vector<SlotId> operator()(const ConcatStep& s) const { return s.parts; }
   template <class Unary>
@@ -40,6 +41,9 @@ struct Names {
   const char* operator()(const MaxPoolStep&) const { return "max_pool"; }
   const char* operator()(const RescaleStep&) const { return "rescale"; }
   const char* operator()(const ArgMaxStep&) const { return "arg_max"; }
+  const char* operator()(const ProductStep&) const { return "product"; }
+  const char* operator()(const LookUpStep&) const { return "look_up"; }
+  const char* operator()(const NonNegativeStep&) const { return "non_negative"; }
   const char* operator()(const AddStep& s) const { return s.subtract ? "subtract" : "add"; }
   const char* operator()(const AddConstantStep&) const { return "add_constant"; }
   const char* operator()(const ScaleStep&) const { return "scale"; }
@@ -49,6 +53,7 @@ struct Names {
   const char* operator()(const TransposeStep&) const { return "transpose"; }
   const char* operator()(const PadStep&) const { return "pad"; }
   const char* operator()(const SliceStep&) const { return "slice"; }
+  const char* operator()(const GatherStep&) const { return "gather"; }
   const char* operator()(const ConcatStep&) const { return "concat"; }
   const char* operator()(const OutputStep&) const { return "output"; }
 };
@@ -76,16 +81,18 @@ void check_header(const Program& program) {
   require(program.slots <= kMaxSlots, "{} slots, at most {} are supported", program.slots, kMaxSlots);
 }
 
-void check_constants(const Program& program) {
+// check_declarations checks constants or tables: names are unique words, and each obeys its rules.
+template <class Declaration, class Rule>
+void check_declarations(const std::vector<Declaration>& all, const char* what, const Rule& rule) {
   std::set<std::string> names;
-  for (const ConstantDecl& constant : program.constants) {
-    check_name(constant.name, "a constant's name");
-    require(is_word(constant.name), "a constant's name must be one word of letters, digits and _ . / - :");
-    require(names.insert(constant.name).second, "constant {} is declared twice", constant.name);
+  for (const Declaration& one : all) {
+    check_name(one.name, fmt::format("a {}'s name", what).c_str());
+    require(is_word(one.name), "a {}'s name must be one word of letters, digits and _ . / - :", what);
+    require(names.insert(one.name).second, "{} {} is declared twice", what, one.name);
     try {
-      check_constant(constant);
+      rule(one);
     } catch (const RuleViolation& broken) {
-      throw RuleViolation{fmt::format("constant {}: {}", constant.name, broken.message)};
+      throw RuleViolation{fmt::format("{} {}: {}", what, one.name, broken.message)};
     }
   }
 }
@@ -110,7 +117,7 @@ class StepChecker {
       require(index_of(slot) < program_.slots, "it reads %{}, not below the {} slots", index_of(slot), program_.slots);
       require(defined_[index_of(slot)], "it reads %{}, which no earlier step defines", index_of(slot));
     }
-    SlotType type = type_by_rules(step.body, types_, program_.constants);
+    SlotType type = type_by_rules(step.body, types_, program_);
     require(std::isfinite(step.type.bound) && step.type.bound >= 0, "its bound is not a finite number >= 0");
     if (const auto* output = std::get_if<OutputStep>(&step.body)) {
       check_output(step, *output);
@@ -143,10 +150,9 @@ class StepChecker {
 
 }  // namespace
 
-SlotType infer_type(const StepBody& body, const std::vector<SlotType>& types,
-                    const std::vector<ConstantDecl>& constants) {
+SlotType infer_type(const StepBody& body, const std::vector<SlotType>& types, const Program& program) {
   try {
-    return type_by_rules(body, types, constants);
+    return type_by_rules(body, types, program);
   } catch (const RuleViolation& broken) {
     CHECK(false, "{}: {}", name_of(body), broken.message);
     throw;
@@ -161,7 +167,8 @@ void verify(const Program& program) {
   std::string where = "program";
   try {
     check_header(program);
-    check_constants(program);
+    check_declarations(program.constants, "constant", check_constant);
+    check_declarations(program.tables, "table", check_table);
     StepChecker checker(program);
     for (size_t i = 0; i < program.steps.size(); ++i) {
       const Step& step = program.steps[i];

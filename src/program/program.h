@@ -11,6 +11,8 @@
 
 #include "base/ids.h"
 #include "tensor/linear_map.h"
+#include "tensor/look_up_table.h"
+#include "tensor/product_geometry.h"
 #include "tensor/shape.h"
 
 namespace treville {
@@ -29,6 +31,18 @@ struct ConstantDecl {
   Ring ring = Ring::k32;
   Bits scale{};
   bool operator==(const ConstantDecl&) const = default;
+};
+
+// TableId numbers the public tables of a program in the order of Program::tables.
+enum class TableId : uint32_t {};
+inline constexpr uint32_t index_of(TableId id) { return static_cast<uint32_t>(id); }
+
+// TableDecl: a public function of a few bits, known to all parties. An entry e stands for the number e * 2^-scale.
+struct TableDecl {
+  std::string name;  // one word
+  LookUpTable table;
+  Bits scale{};
+  bool operator==(const TableDecl&) const = default;
 };
 
 // SlotType: the type of the value a step produces. real value = integer * 2^-scale / divisor. The integer is known
@@ -109,6 +123,31 @@ struct ArgMaxStep {
   Bits truncate{}, k{};
   bool operator==(const ArgMaxStep&) const = default;
 };
+// ProductStep: the product of two masked values with full modulus, neither of which is a weight. The result is masked
+// over the full ring; its scale is the sum of the operands' and its divisor the product of theirs. An elementwise
+// product of a value with itself (a == b) is a square, which costs less.
+struct ProductStep {
+  SlotId a{}, b{};
+  ProductGeometry geometry;
+  bool operator==(const ProductStep&) const = default;
+};
+// LookUpStep: every table's entry at the truncated value, whose magnitude is below 2^(n-1): [tables, shape of x...],
+// masked over the full ring, with divisor 1. All tables of a step share what it costs to find the entry. They have one
+// scale, which is the result's; tables of different scales declare scale 0, and a ScaleStep of factor 1 behind the
+// slice of each says what its numbers stand for. A truncation gives the integer below or above (as everywhere), so a
+// table has to be good for both.
+struct LookUpStep {
+  SlotId x{};
+  Bits truncate{}, n{};
+  std::vector<TableId> tables;
+  bool operator==(const LookUpStep&) const = default;
+};
+// NonNegativeStep: 1 where the truncated value is >= 0, else 0; scale 0, divisor 1, masked over the full ring.
+struct NonNegativeStep {
+  SlotId x{};
+  Bits truncate{}, k{};
+  bool operator==(const NonNegativeStep&) const = default;
+};
 // Local steps, without interaction; they keep the form unless one operand is additive.
 // AddStep: a << shift_a + b << shift_b (or minus); equal shapes, equal divisors, equal scales after the shifts.
 struct AddStep {
@@ -168,6 +207,13 @@ struct SliceStep {
   Shape shape;  // of the result
   bool operator==(const SliceStep&) const = default;
 };
+// GatherStep: the elements at `indices` along an axis, in that order; an index may come more than once.
+struct GatherStep {
+  SlotId x{};
+  int64_t axis = 0;
+  std::vector<int64_t> indices;
+  bool operator==(const GatherStep&) const = default;
+};
 // ConcatStep: operands of equal divisor; operand i is shifted left by shifts[i] to the result's scale.
 struct ConcatStep {
   std::vector<SlotId> parts;
@@ -175,8 +221,10 @@ struct ConcatStep {
   int64_t axis = 0;
   bool operator==(const ConcatStep&) const = default;
 };
-// What the recipient does with what is revealed: nothing, or softmax of the values (in the clear, on its own).
-enum class PostProcess : uint8_t { kNone, kSoftmax };
+// What the recipient does with what is revealed, in the clear and on its own: nothing, or along the last axis a
+// softmax, or the `top` largest values or their indices (ties: the lower index first). The recipient thus sees all
+// values.
+enum class PostProcess : uint8_t { kNone, kSoftmax, kTopValues, kTopIndices };
 // OutputPolicy: values to the recipient, or both halves to files of their owners.
 enum class OutputPolicy : uint8_t { kReveal, kShares };
 struct OutputStep {
@@ -185,12 +233,14 @@ struct OutputStep {
   std::string name;
   OutputPolicy policy = OutputPolicy::kReveal;
   PostProcess post = PostProcess::kNone;
+  int64_t top = 0;  // for kTopValues and kTopIndices: how many; otherwise 0
   bool operator==(const OutputStep&) const = default;
 };
 
-using StepBody = std::variant<InputStep, LinearStep, ReluStep, ClipStep, LeakyReluStep, MaxPoolStep, RescaleStep,
-                              ArgMaxStep, AddStep, AddConstantStep, ScaleStep, SumPoolStep, SumAxesStep, ReshapeStep,
-                              TransposeStep, PadStep, SliceStep, ConcatStep, OutputStep>;
+using StepBody =
+    std::variant<InputStep, LinearStep, ReluStep, ClipStep, LeakyReluStep, MaxPoolStep, RescaleStep, ArgMaxStep,
+                 ProductStep, LookUpStep, NonNegativeStep, AddStep, AddConstantStep, ScaleStep, SumPoolStep,
+                 SumAxesStep, ReshapeStep, TransposeStep, PadStep, SliceStep, GatherStep, ConcatStep, OutputStep>;
 
 struct Step {
   SlotId result{};  // for OutputStep: equal to x
@@ -208,14 +258,15 @@ struct Program {
   std::string preprocess;  // of image inputs, empty when none; the text of --preprocess
   int64_t parameters = 0;  // of the model, public
   std::vector<ConstantDecl> constants;
+  std::vector<TableDecl> tables;
   std::vector<Step> steps;
   bool operator==(const Program&) const = default;
 };
 
-// infer_type returns the type of a step's result from its operands' types (types[slot]); bound is left to the caller.
-// Throws BugError where operands do not fit (forms, moduli, shapes, scales, divisors): the rules of verify.
-SlotType infer_type(const StepBody& body, const std::vector<SlotType>& types,
-                    const std::vector<ConstantDecl>& constants);
+// infer_type returns the type of a step's result from its operands' types (types[slot]) and from what `program`
+// declares; bound is left to the caller. Throws BugError where operands do not fit (forms, moduli, shapes, scales,
+// divisors): the rules of verify.
+SlotType infer_type(const StepBody& body, const std::vector<SlotType>& types, const Program& program);
 // verify checks all rules of a program that may come from a file: every slot is defined before it is read (a slot may
 // be defined again later), types are what infer_type gives, sizes are bounded, names are unique. Throws UserError
 // that names the step.

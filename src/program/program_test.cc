@@ -121,7 +121,7 @@ INSTANTIATE_TEST_SUITE_P(Each, VerifyRejects, ::testing::ValuesIn(kViolations),
 // The rules of steps that need other operands: infer_type says BugError with the same text.
 std::string infer_error(Builder& b, StepBody body) {
   try {
-    infer_type(body, b.types, b.program.constants);
+    infer_type(body, b.types, b.program);
   } catch (const BugError& error) {
     return error.what();
   }
@@ -177,9 +177,81 @@ TEST(InferType, RejectsOperandsThatDoNotFit) {
   EXPECT_THAT(infer_error(b, SliceStep{x, {0, 0, 0, 0}, {1, 1, 1, 2}, {1, 1, 1, 2}}), HasSubstr("last element"));
   EXPECT_THAT(infer_error(b, SliceStep{x, {0, 4, 0, 0}, {1, 1, 1, 1}, {1, 1, 1, 1}}), HasSubstr("a start is 4"));
   EXPECT_THAT(infer_error(b, SliceStep{x, {0, 0, 0, 0}, {1, 0, 1, 1}, {1, 1, 1, 1}}), HasSubstr("a step is 0"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 4, {0}}), HasSubstr("the axis is 4"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 1, {0, 4}}), HasSubstr("an index is 4"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 1, {-1}}), HasSubstr("an index is -1"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 1, {}}), HasSubstr("the number of indices is 0"));
+  EXPECT_THAT(infer_error(b, GatherStep{x, 1, std::vector<int64_t>(4097)}), HasSubstr("indices is 4097"));
   EXPECT_THAT(infer_error(b, AddConstantStep{x, w}), HasSubstr("does not fit"));
+  OutputStep top{logits, PartyId::kDealer, "top", OutputPolicy::kReveal, PostProcess::kTopValues, 9};
+  EXPECT_THAT(infer_error(b, top), HasSubstr("top is 9"));
+  top.top = 8;
+  EXPECT_EQ(infer_error(b, top), "");
+  top.post = PostProcess::kSoftmax;
+  EXPECT_THAT(infer_error(b, top), HasSubstr("top is 8"));
   EXPECT_THAT(infer_error(b, ScaleStep{x, 1LL << 40}), HasSubstr("the factor"));
   EXPECT_THAT(infer_error(b, ReluStep{SlotId{99}}), HasSubstr("does not exist"));
+}
+
+TEST(InferType, RejectsProductsAndLookUpsThatDoNotFit) {
+  Builder b;
+  const SlotId x = b.input({2, 6});
+  const SlotId additive = b.add(MaxPoolStep{x, pool_of({1, 1, 1, 12}, 1, 1, 0), Bits(2), Bits(20)});
+  const SlotId label = b.add(ArgMaxStep{x, Bits(0), Bits(20)});
+  const SlotId average = b.add(SumAxesStep{x, {}, 1 << 20});
+  const TableId table = b.table("t", 4, 8, true), other = b.table("other", 4, 8, true, Bits(3));
+  const TableId wide = b.table("wide", 4, 48, false), small = b.table("small", 3, 8, true);
+  const Elementwise all{{12}};
+  EXPECT_EQ(infer_error(b, ProductStep{x, x, all}), "");
+  EXPECT_THAT(infer_error(b, ProductStep{x, additive, all}), HasSubstr("is additive; a product takes masked"));
+  EXPECT_THAT(infer_error(b, ProductStep{x, label, all}), HasSubstr("is an index"));
+  EXPECT_THAT(infer_error(b, ProductStep{x, x, Elementwise{{11}}}), HasSubstr("a product over"));
+  EXPECT_THAT(infer_error(b, ProductStep{x, x, BatchMatmul{2, 2, 3, 3}}), HasSubstr("a product over [2,3,3]"));
+  EXPECT_THAT(infer_error(b, ProductStep{x, x, BatchMatmul{1, -2, -6, -2}}), HasSubstr("below 1"));
+  EXPECT_THAT(infer_error(b, ProductStep{average, average, all}), HasSubstr("too large together"));
+  EXPECT_EQ(infer_error(b, LookUpStep{x, Bits(4), Bits(4), {table, table}}), "");
+  EXPECT_THAT(infer_error(b, LookUpStep{x, Bits(4), Bits(4), {}}), HasSubstr("no tables"));
+  EXPECT_THAT(infer_error(b, LookUpStep{x, Bits(4), Bits(4), {TableId{9}}}), HasSubstr("table 9 of 4"));
+  EXPECT_THAT(infer_error(b, LookUpStep{x, Bits(4), Bits(4), {table, other}}), HasSubstr("different scales"));
+  EXPECT_THAT(infer_error(b, LookUpStep{x, Bits(4), Bits(4), {small}}), HasSubstr("8 entries, expected 2^4"));
+  EXPECT_THAT(infer_error(b, LookUpStep{x, Bits(4), Bits(4), {wide}}), HasSubstr("more than the ring"));
+  EXPECT_THAT(infer_error(b, LookUpStep{x, Bits(4), Bits(13), {table}}), HasSubstr("n is 13"));
+  EXPECT_THAT(infer_error(b, LookUpStep{x, Bits(29), Bits(4), {table}}), HasSubstr("do not fit"));
+  EXPECT_THAT(infer_error(b, LookUpStep{x, Bits(4), Bits(4), std::vector<TableId>(32, table)}), HasSubstr("is 256"));
+  EXPECT_THAT(infer_error(b, NonNegativeStep{x, Bits(4), Bits(29)}), HasSubstr("do not fit"));
+}
+
+TEST(InferType, OfProductsAndLookUpsFollowsTheirMeaning) {
+  Builder b;
+  const SlotId x = b.input({2, 6});
+  const SlotId average = b.add(SumAxesStep{b.add(RescaleStep{x, Bits(2), Bits(20)}), {}, 6});
+  EXPECT_EQ(b.type(b.add(ProductStep{average, average, Elementwise{{12}}})),
+            (SlotType{{12}, Ring::k32, Form::kMasked, Bits(20), Bits(32), 36, 1e6}));
+  EXPECT_EQ(b.type(b.add(ProductStep{x, average, BatchMatmul{1, 2, 6, 2}})),
+            (SlotType{{1, 2, 2}, Ring::k32, Form::kMasked, Bits(22), Bits(32), 6, 1e6}));
+  const TableId table = b.table("t", 4, 8, true, Bits(5));
+  EXPECT_EQ(b.type(b.add(LookUpStep{average, Bits(4), Bits(4), {table, table, table}})),
+            (SlotType{{3, 2, 6}, Ring::k32, Form::kMasked, Bits(5), Bits(32), 1, 1e6}));
+  EXPECT_EQ(b.type(b.add(NonNegativeStep{average, Bits(4), Bits(20)})),
+            (SlotType{{2, 6}, Ring::k32, Form::kMasked, Bits(0), Bits(32), 1, 1e6}));
+}
+
+TEST(Verify, RejectsTablesThatAreNone) {
+  const auto with = [](TableDecl table) {
+    Program program = small();
+    program.tables.push_back(std::move(table));
+    return error_of(program);
+  };
+  EXPECT_EQ(with({"t", {Bits(3), true, {-4, 0, 0, 3}}, Bits(0)}), "");
+  EXPECT_THAT(with({"t", {Bits(3), true, {-4, 0, 0, 4}}, Bits(0)}),
+              HasSubstr("table t: an entry is 4, expected -4 to"));
+  EXPECT_THAT(with({"t", {Bits(3), false, {0, 0, 0, 8}}, Bits(0)}), HasSubstr("an entry is 8, expected 0 to 7"));
+  EXPECT_THAT(with({"t", {Bits(3), false, {0, 0, 0}}, Bits(0)}), HasSubstr("3 entries"));
+  EXPECT_THAT(with({"t", {Bits(3), false, std::vector<int64_t>(8192)}, Bits(0)}), HasSubstr("8192 entries"));
+  EXPECT_THAT(with({"t", {Bits(49), false, {0, 0, 0, 0}}, Bits(0)}), HasSubstr("width of its entries is 49"));
+  EXPECT_THAT(with({"t", {Bits(0), false, {0, 0, 0, 0}}, Bits(0)}), HasSubstr("width of its entries is 0"));
+  EXPECT_THAT(with({"t t", {Bits(3), false, {0, 0, 0, 0}}, Bits(0)}), HasSubstr("one word"));
+  EXPECT_THAT(with({"t", {Bits(3), false, {0, 0, 0, 0}}, Bits(999)}), HasSubstr("scale is 999"));
 }
 
 TEST(InferType, FollowsFormsModuliScalesAndDivisors) {

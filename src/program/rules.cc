@@ -65,6 +65,7 @@ void check_map(const LinearMap& map) {
 struct Rules {
   const std::vector<SlotType>& types;
   const std::vector<ConstantDecl>& constants;
+  const std::vector<TableDecl>& tables;
 
   const SlotType& at(SlotId slot) const {
     require(index_of(slot) < types.size(), "it reads %{}, which does not exist", index_of(slot));
@@ -184,6 +185,54 @@ struct Rules {
     type.is_index = true;
     return type;
   }
+  // factor is an operand of a product.
+  const SlotType& factor(SlotId slot) const {
+    const SlotType& x = number(slot);
+    require(x.form == Form::kMasked, "%{} is additive; a product takes masked values (rescale it first)",
+            index_of(slot));
+    require(x.modulus == bits_of(x.ring), "%{} is known modulo {} bits, expected the full {}", index_of(slot),
+            x.modulus, bits_of(x.ring));
+    return x;
+  }
+  SlotType operator()(const ProductStep& s) const {
+    const SlotType &a = factor(s.a), &b = factor(s.b);
+    require(a.ring == b.ring, "its operands lie in different rings");
+    check_over(s.a, left_shape(s.geometry), "a product over");
+    check_over(s.b, right_shape(s.geometry), "a product over");
+    check_shape(output_shape(s.geometry));
+    SlotType type = divided(s.a, output_shape(s.geometry), b.divisor);  // masked, over the full ring
+    type.scale = a.scale + b.scale;
+    return type;
+  }
+  SlotType operator()(const LookUpStep& s) const {
+    check_bits(s.n, 2, Bits(kMaxIndexBits), "n");
+    SlotType type = truncated(s.x, s.truncate, s.n, 2, s.n.value());
+    require(!s.tables.empty(), "it has no tables");
+    int bits = 0;
+    for (const TableId id : s.tables) {
+      require(index_of(id) < tables.size(), "it reads table {} of {}", index_of(id), tables.size());
+      const TableDecl& declared = tables[index_of(id)];
+      const LookUpTable& table = declared.table;
+      require(table.entries.size() == size_t{1} << s.n.value(), "table {} has {} entries, expected 2^{}", declared.name,
+              table.entries.size(), s.n);
+      require(table.bits <= bits_of(type.ring), "table {} has entries of {} bits, more than the ring", declared.name,
+              table.bits);
+      require(declared.scale == tables[index_of(s.tables[0])].scale, "its tables have different scales");
+      bits += table.bits.value();
+    }
+    check_extent(bits, 1, kMaxLookUpBits, "the width of all its tables");
+    type.shape = look_up_shape(s.tables.size(), type.shape);
+    check_shape(type.shape);
+    type.scale = tables[index_of(s.tables[0])].scale;
+    type.divisor = 1;
+    return type;
+  }
+  SlotType operator()(const NonNegativeStep& s) const {
+    SlotType type = truncated(s.x, s.truncate, s.k, 2, s.k.value());
+    type.scale = Bits(0);
+    type.divisor = 1;
+    return type;
+  }
   SlotType operator()(const AddStep& s) const {
     const SlotType &a = number(s.a), &b = number(s.b);
     require(a.ring == b.ring, "its operands lie in different rings");
@@ -285,6 +334,16 @@ struct Rules {
     }
     return moved(s.x, s.shape);
   }
+  SlotType operator()(const GatherStep& s) const {
+    Shape shape = at(s.x).shape;
+    check_extent(s.axis, 0, shape.rank() - 1, "the axis");
+    const int axis = static_cast<int>(s.axis);
+    check_extent(static_cast<int64_t>(s.indices.size()), 1, kMaxIndices, "the number of indices");
+    for (int64_t index : s.indices) check_extent(index, 0, shape[axis] - 1, "an index");
+    shape[axis] = static_cast<int64_t>(s.indices.size());
+    check_shape(shape);
+    return moved(s.x, std::move(shape));
+  }
   SlotType operator()(const ConcatStep& s) const {
     require(!s.parts.empty() && s.parts.size() == s.shifts.size(), "{} parts and {} shifts", s.parts.size(),
             s.shifts.size());
@@ -317,6 +376,10 @@ struct Rules {
   }
   SlotType operator()(const OutputStep& s) const {
     require(!s.name.empty(), "an output needs a name");
+    const Shape& shape = at(s.x).shape;
+    const bool keeps_top = s.post == PostProcess::kTopValues || s.post == PostProcess::kTopIndices;
+    require(!keeps_top || shape.rank() > 0, "the largest values of a single number");
+    check_extent(s.top, keeps_top ? 1 : 0, keeps_top ? shape[shape.rank() - 1] : 0, "top");
     return at(s.x);
   }
 };
@@ -338,9 +401,19 @@ void check_constant(const ConstantDecl& constant) {
   check_scale(constant.scale);
 }
 
-SlotType type_by_rules(const StepBody& body, const std::vector<SlotType>& types,
-                       const std::vector<ConstantDecl>& constants) {
-  SlotType type = std::visit(Rules{types, constants}, body);
+void check_table(const TableDecl& table) {
+  check_scale(table.scale);
+  check_bits(table.table.bits, 1, Bits(kMaxTableBits), "the width of its entries");
+  const size_t count = table.table.entries.size();
+  require(std::has_single_bit(count) && count >= 4 && count <= size_t{1} << kMaxIndexBits,
+          "{} entries, expected a power of two up to 2^{}", count, kMaxIndexBits);
+  const int64_t size = int64_t{1} << table.table.bits.value();
+  const int64_t low = table.table.is_signed ? -size / 2 : 0;
+  for (const int64_t entry : table.table.entries) check_extent(entry, low, low + size - 1, "an entry");
+}
+
+SlotType type_by_rules(const StepBody& body, const std::vector<SlotType>& types, const Program& program) {
+  SlotType type = std::visit(Rules{types, program.constants, program.tables}, body);
   check_scale(type.scale);
   return type;
 }

@@ -1,5 +1,6 @@
 // The fields of every step, in the order of the text form: one function a step, for the printer and the parser alike,
-// so that what is printed is what is read. Io has the members key, key_unless, slot, slots, constant, flag, terms.
+// so that what is printed is what is read. Io has the members key, key_unless, slot, slots, constant, flag, terms,
+// tables, product.
 #pragma once
 
 #include "program/program.h"
@@ -44,8 +45,17 @@ struct Fields {
       io.optional_constant("bias", s.bias);
       io.key("modulus", s.modulus);
     } else if constexpr (std::is_same_v<Body, ReluStep> || std::is_same_v<Body, RescaleStep> ||
-                         std::is_same_v<Body, ArgMaxStep>) {
+                         std::is_same_v<Body, ArgMaxStep> || std::is_same_v<Body, NonNegativeStep>) {
       truncated_fields(io, s);
+    } else if constexpr (std::is_same_v<Body, ProductStep>) {
+      io.slot(s.a);
+      io.slot(s.b);
+      io.product(s.geometry);
+    } else if constexpr (std::is_same_v<Body, LookUpStep>) {
+      io.slot(s.x);
+      io.key("truncate", s.truncate);
+      io.key("n", s.n);
+      io.tables(s.tables);
     } else if constexpr (std::is_same_v<Body, ClipStep>) {
       truncated_fields(io, s);
       io.key("upper", s.upper);
@@ -99,12 +109,16 @@ struct Fields {
       io.key("starts", s.starts);
       io.key("steps", s.steps);
       io.key("shape", s.shape);
+    } else if constexpr (std::is_same_v<Body, GatherStep>) {
+      io.key("axis", s.axis);
+      io.key("indices", s.indices);
     } else {
       static_assert(std::is_same_v<Body, OutputStep>);
       io.key("recipient", s.recipient);
       io.key("name", s.name);
       io.key("policy", s.policy);
       io.key("post", s.post);
+      io.key_unless("top", s.top, 0);
     }
   }
 };
@@ -129,6 +143,18 @@ void map_fields(Io& io, Map& map) {
     static_assert(std::is_same_v<Geometry, ChannelGeometry>);
     io.key("outer", map.outer);
     io.key("channels", map.channels);
+  }
+}
+
+template <class Io, class Product>
+void product_fields(Io& io, Product& product) {
+  if constexpr (std::is_same_v<std::remove_const_t<Product>, Elementwise>) {
+    io.key("shape", product.shape);
+  } else {
+    io.key("batch", product.batch);
+    io.key("rows", product.rows);
+    io.key("inner", product.inner);
+    io.key("cols", product.cols);
   }
 }
 

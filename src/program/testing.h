@@ -23,9 +23,21 @@ class Builder {
     program.constants.push_back({std::move(name), std::move(shape), program.ring, scale});
     return static_cast<ConstantId>(program.constants.size() - 1);
   }
+  // table declares random entries of `bits` for an index of n bits.
+  TableId table(std::string name, int n, int bits, bool is_signed, Bits scale = Bits(0), uint32_t seed = 1) {
+    std::mt19937_64 random(seed);
+    LookUpTable table{Bits(bits), is_signed, {}};
+    const int64_t size = int64_t{1} << bits;
+    for (int64_t i = 0; i < int64_t{1} << n; ++i) {
+      table.entries.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(size)) -
+                              (is_signed ? size / 2 : 0));
+    }
+    program.tables.push_back({std::move(name), std::move(table), scale});
+    return static_cast<TableId>(program.tables.size() - 1);
+  }
   SlotId add(StepBody body, double bound = 1e6, std::string layer = "") {
     Step step;
-    step.type = infer_type(body, types, program.constants);
+    step.type = infer_type(body, types, program);
     step.layer = layer.empty() ? "layer" + std::to_string(program.steps.size()) : std::move(layer);
     if (const auto* output = std::get_if<OutputStep>(&body)) {
       step.result = output->x;
@@ -129,6 +141,7 @@ inline Program random_program(uint32_t seed) {
   b.add(ScaleStep{s, -pick(1, 1000), Bits(2)}, bound(), name());
   const SlotId p = b.add(PadStep{s, {0, 1, 2, 0}, {0, 0, 1, dim()}}, bound(), name());
   b.add(SliceStep{p, {0, b.type(p).shape[1] - 1, 0, 0}, {1, -1, 2, 1}, {1, b.type(p).shape[1], 1, 1}}, bound(), name());
+  b.add(GatherStep{p, 1, {pick(0, b.type(p).shape[1] - 1), 0, pick(0, b.type(p).shape[1] - 1)}}, bound(), name());
   const SlotId t = b.add(TransposeStep{s, {3, 0, 2, 1}}, bound(), name());
   const SlotId rows = b.add(ReshapeStep{t, {shape[3], b.type(t).shape.elements() / shape[3]}}, bound(), name());
   const MatmulGeometry m{b.type(rows).shape[0], b.type(rows).shape[1], dim()};
@@ -144,8 +157,21 @@ inline Program random_program(uint32_t seed) {
   channel.modulus = Bits(20);
   b.add(channel, bound(), name());
   const SlotId label = b.add(ArgMaxStep{logits, f, k}, bound(), name());
+  const int n = static_cast<int>(pick(2, 6));
+  const Bits table_scale(static_cast<int>(pick(0, 9)));
+  std::vector<TableId> tables;
+  for (int64_t i = pick(1, 3); i > 0; --i) {
+    tables.push_back(b.table("t" + std::to_string(i), n, static_cast<int>(pick(1, 30)), pick(0, 1) == 0, table_scale,
+                             static_cast<uint32_t>(random())));
+  }
+  const SlotId entries = b.add(LookUpStep{logits, f, Bits(n), tables}, bound(), name());
+  b.add(ProductStep{entries, entries, Elementwise{b.type(entries).shape}}, bound(), name());
+  const SlotId sign = b.add(NonNegativeStep{rows, f, k}, bound(), name());
+  const SlotId flipped = b.add(TransposeStep{masked, {1, 0}}, bound(), name());
+  b.add(ProductStep{flipped, sign, BatchMatmul{1, m.inner, m.rows, m.inner}}, bound(), name());
   b.add(OutputStep{label, owner(), name(), OutputPolicy::kShares, PostProcess::kNone}, 0, name());
   b.add(OutputStep{logits, owner(), name(), OutputPolicy::kReveal, PostProcess::kSoftmax}, 0, name());
+  b.add(OutputStep{logits, owner(), name(), OutputPolicy::kReveal, PostProcess::kTopIndices, 1}, 0, name());
   return std::move(b.program);
 }
 

@@ -12,7 +12,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "program/files.h"
+#include "base/files.h"
+#include "program/rules.h"
 #include "program/step_fields.h"
 
 namespace treville {
@@ -27,8 +28,13 @@ constexpr std::string_view kMagic = "treville program 1";
 constexpr std::array<std::string_view, 3> kParties = {"dealer", "evaluator", "helper"};
 constexpr std::array<std::string_view, 2> kForms = {"masked", "additive"};
 constexpr std::array<std::string_view, 2> kPolicies = {"reveal", "shares"};
-constexpr std::array<std::string_view, 2> kPosts = {"none", "softmax"};
+constexpr std::array<std::string_view, 4> kPosts = {"none", "softmax", "top_values", "top_indices"};
 constexpr std::array<std::string_view, 3> kMaps = {"conv", "matmul", "channel"};
+constexpr std::array<std::string_view, 2> kProducts = {"elementwise", "matmul"};
+
+// The entries of a table stand as hexadecimal digits without separators, as many each as its width needs: the low bits
+// of the integer.
+size_t digits_of(const LookUpTable& table) { return static_cast<size_t>(table.bits.value() + 3) / 4; }
 
 template <class E>
 constexpr auto words_of() {
@@ -78,6 +84,10 @@ class Printer {
       line("const {} {} ring={} scale={}", constant.name, to_string(constant.shape), bits_of(constant.ring),
            constant.scale);
     }
+    for (const TableDecl& table : program_.tables) {
+      line("table {} scale={} bits={} {} entries={}", table.name, table.scale, table.table.bits,
+           table.table.is_signed ? "signed" : "unsigned", text_of(table.table));
+    }
     for (const Step& step : program_.steps) {
       text_ += fmt::format("%{} = {}", index_of(step.result), name_of(step.body));
       std::visit(Fields<Printer>{*this}, step.body);
@@ -117,6 +127,16 @@ class Printer {
   void optional_constant(std::string_view name, const std::optional<ConstantId>& id) {
     if (id) text_ += fmt::format(" {}={}", name, constant_name(*id));
   }
+  void tables(const std::vector<TableId>& all) {
+    for (const TableId id : all) {
+      CHECK(index_of(id) < program_.tables.size(), "table {}", index_of(id));
+      text_ += " " + program_.tables[index_of(id)].name;
+    }
+  }
+  void product(const ProductGeometry& geometry) {
+    text_ += fmt::format(" {}", kProducts[geometry.index()]);
+    std::visit([this](const auto& g) { product_fields(*this, g); }, geometry);
+  }
   void terms(const std::vector<LinearTerm>& all) {
     for (const LinearTerm& term : all) {
       if (&term != &all[0]) text_ += " +";
@@ -143,6 +163,13 @@ class Printer {
   static std::string text_of(const std::string& value) { return quoted(value); }
   static std::string text_of(const Shape& value) { return to_string(value); }
   static std::string text_of(const std::vector<int64_t>& values) { return fmt::format("[{}]", fmt::join(values, ",")); }
+  static std::string text_of(const LookUpTable& table) {
+    const uint64_t mask = (uint64_t{1} << table.bits.value()) - 1;
+    std::string text;
+    for (const int64_t entry : table.entries)
+      text += fmt::format("{:0{}x}", static_cast<uint64_t>(entry) & mask, digits_of(table));
+    return text;
+  }
   template <class E>
   requires std::is_enum_v<E>
   static std::string text_of(E value) { return std::string(words_of<E>()[static_cast<size_t>(value)]); }
@@ -175,6 +202,8 @@ class Parser {
       next_line();
       if (take("const ")) {
         constant_line();
+      } else if (take("table ")) {
+        table_line();
       } else {
         step_line();
       }
@@ -226,6 +255,28 @@ class Parser {
   }
   void optional_constant(std::string_view name, std::optional<ConstantId>& id) {
     if (take(fmt::format(" {}=", name))) read(id.emplace());
+  }
+  void tables(std::vector<TableId>& all) {
+    while (!rest_.starts_with(" ->")) {
+      if (all.size() >= kMaxListLength) fail("too many tables");
+      need(" ");
+      const std::string_view name = read_word();
+      const auto found = tables_.find(name);
+      if (found == tables_.end()) fail(fmt::format("table {} is not declared", shown(name)));
+      all.push_back(found->second);
+    }
+  }
+  void product(ProductGeometry& geometry) {
+    need(" ");
+    const std::string_view kind = read_word();
+    if (kind == kProducts[0]) {
+      geometry = Elementwise{};
+    } else if (kind == kProducts[1]) {
+      geometry = BatchMatmul{};
+    } else {
+      fail(fmt::format("unknown product {}", shown(kind)));
+    }
+    std::visit([this](auto& g) { product_fields(*this, g); }, geometry);
   }
   void terms(std::vector<LinearTerm>& all) {
     do {
@@ -280,6 +331,25 @@ class Parser {
     bare(constant.shape);
     key("ring", constant.ring);
     key("scale", constant.scale);
+  }
+  void table_line() {
+    if (!program_.steps.empty()) fail("a table is declared after a step");
+    TableDecl& declared = program_.tables.emplace_back();
+    declared.name = read_word();
+    const auto id = static_cast<TableId>(program_.tables.size() - 1);
+    if (!tables_.emplace(declared.name, id).second)
+      fail(fmt::format("table {} is declared twice", shown(declared.name)));
+    key("scale", declared.scale);
+    key("bits", declared.table.bits);
+    check_table_width(declared.table.bits);
+    declared.table.is_signed = take(" signed");
+    if (!declared.table.is_signed) need(" unsigned");
+    need_key("entries");
+    read(declared.table);
+  }
+  void check_table_width(Bits bits) const {
+    if (bits < Bits(1) || bits > Bits(kMaxTableBits))
+      fail(fmt::format("entries of {} bits, expected 1 to {}", bits, kMaxTableBits));
   }
   void step_line() {
     Step& step = program_.steps.emplace_back();
@@ -361,6 +431,22 @@ class Parser {
     read(dims);
     shape = Shape(std::move(dims));
   }
+  // read for the entries: bits and sign are known.
+  void read(LookUpTable& table) {
+    const std::string_view text = read_word();
+    const size_t digits = digits_of(table);
+    const int unused = 64 - table.bits.value();
+    if (text.size() % digits != 0) fail(fmt::format("{} digits are not entries of {}", text.size(), digits));
+    for (size_t at = 0; at < text.size(); at += digits) {
+      uint64_t entry = 0;
+      const char* end = text.data() + at + digits;
+      const auto [stop, error] = std::from_chars(text.data() + at, end, entry, 16);
+      if (error != std::errc() || stop != end)
+        fail(fmt::format("expected hexadecimal digits, found {}", shown(text.substr(at, digits))));
+      table.entries.push_back(table.is_signed ? static_cast<int64_t>(entry << unused) >> unused
+                                              : static_cast<int64_t>(entry));
+    }
+  }
   void read(ConstantId& id) {
     const std::string_view name = read_word();
     const auto found = constants_.find(name);
@@ -410,6 +496,7 @@ class Parser {
   size_t line_ = 0;
   Program program_;
   std::map<std::string, ConstantId, std::less<>> constants_;
+  std::map<std::string, TableId, std::less<>> tables_;
 };
 
 // check_canonical: what was read prints as what was given, so that one program has one digest.

@@ -10,8 +10,8 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "program/digest.h"
-#include "program/files.h"
 #include "program/testing.h"
 #include "program/weights.h"
 
@@ -63,6 +63,47 @@ TEST(ProgramText, ReadsAndPrintsItsDocumentedForm) {
   EXPECT_EQ(program.steps[2].type.bound, 31.5);
   EXPECT_EQ(to_text(program), kSmall);
   EXPECT_EQ(hex(digest(program)), hex(sha256(std::string_view(kSmall))));
+}
+
+const char kTables[] =
+    "treville program 1\n"
+    "model \"m\"\n"
+    "scheme \"by hand\"\n"
+    "ring 32\n"
+    "slots 3\n"
+    "preprocess \"\"\n"
+    "parameters 0\n"
+    "table slope scale=4 bits=6 signed entries=3f00201f\n"
+    "table one scale=4 bits=1 unsigned entries=0011\n"
+    "%0 = input owner=dealer name=\"x\" shape=[2,3] ring=32 scale=12 -> [2,3] scale=12 ring=32 masked mod=32 bound=1 "
+    "layer=\"x\"\n"
+    "%1 = look_up %0 truncate=11 n=2 slope one -> [2,2,3] scale=4 ring=32 masked mod=32 bound=9 layer=\"f\"\n"
+    "%2 = product %1 %1 elementwise shape=[12] -> [12] scale=8 ring=32 masked mod=32 bound=81 layer=\"f\"\n"
+    "%2 = product %1 %0 matmul batch=1 rows=4 inner=3 cols=2 -> [1,4,2] scale=16 ring=32 masked mod=32 bound=9 "
+    "layer=\"f\"\n"
+    "%1 = non_negative %2 truncate=9 k=20 -> [1,4,2] scale=0 ring=32 masked mod=32 bound=1 layer=\"f\"\n"
+    "%1 = output %1 recipient=dealer name=\"y\" policy=reveal post=none -> [1,4,2] scale=0 ring=32 masked mod=32 "
+    "bound=1 layer=\"y\"\n";
+
+TEST(ProgramText, WritesTablesAsHexadecimalDigits) {
+  const Program program = parse_program(kTables, "p");
+  EXPECT_EQ(program.tables[0].table, (LookUpTable{Bits(6), true, {-1, 0, -32, 31}}));
+  EXPECT_EQ(program.tables[1].table, (LookUpTable{Bits(1), false, {0, 0, 1, 1}}));
+  EXPECT_EQ(to_text(program), kTables);
+  EXPECT_NE(digest(program), digest(parse_program(replaced(kTables, "=0011", "=0001"), "p")));
+  EXPECT_THAT(error_of(replaced(kTables, "3f00201f", "3f00201")), HasSubstr(":8: 7 digits are not entries of 2"));
+  EXPECT_THAT(error_of(replaced(kTables, "3f00201f", "3f0020xf")),
+              HasSubstr("expected hexadecimal digits, found \"xf\""));
+  EXPECT_THAT(error_of(replaced(kTables, "3f00201f", "7f00201f")), HasSubstr(":8: not the canonical"));
+  EXPECT_THAT(error_of(replaced(kTables, "3f00201f", "3F00201f")), HasSubstr(":8: not the canonical"));
+  EXPECT_THAT(error_of(replaced(kTables, "=0011", "=0021")), HasSubstr("an entry is 2"));
+  EXPECT_THAT(error_of(replaced(kTables, "bits=6", "bits=99")), HasSubstr("entries of 99 bits, expected 1 to 48"));
+  EXPECT_THAT(error_of(replaced(kTables, "bits=6", "bits=0")), HasSubstr("entries of 0 bits"));
+  EXPECT_THAT(error_of(replaced(kTables, "signed", "sign")), HasSubstr("expected \" unsigned\""));
+  EXPECT_THAT(error_of(replaced(kTables, "table one", "table slope")), HasSubstr("declared twice"));
+  EXPECT_THAT(error_of(replaced(kTables, "slope one ->", "slope two ->")), HasSubstr("table \"two\" is not declared"));
+  EXPECT_THAT(error_of(replaced(kTables, "elementwise", "elementary")), HasSubstr("unknown product"));
+  EXPECT_THAT(error_of(replaced(kTables, "batch=1 rows=4", "batch=2 rows=4")), HasSubstr("a product over [2,4,3]"));
 }
 
 TEST(ProgramText, RandomProgramsRoundTrip) {

@@ -6,8 +6,8 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "program/digest.h"
-#include "program/files.h"
 
 namespace treville {
 namespace {

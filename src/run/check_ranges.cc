@@ -13,7 +13,7 @@ Program widened(const Program& program) {
     if (auto* input = std::get_if<InputStep>(&step.body)) input->ring = Ring::k64;
     if (auto* linear = std::get_if<LinearStep>(&step.body)) linear->modulus = Bits(64);
     const double bound = step.type.bound;
-    step.type = infer_type(step.body, types, wide.constants);
+    step.type = infer_type(step.body, types, wide);
     step.type.bound = bound;
     types[index_of(step.result)] = step.type;
   }
@@ -30,19 +30,24 @@ RingTensor widened(const RingTensor& tensor) {
   return wide;
 }
 
-CheckedRun check_ranges(const Program& program, const std::vector<RingTensor>& constants,
-                        const std::map<std::string, RingTensor>& inputs) {
-  const Program wide = widened(program);
-  std::vector<RingTensor> wide_constants;
-  for (const RingTensor& constant : constants) wide_constants.push_back(widened(constant));
+RangeChecker::RangeChecker(const Program& program, const std::vector<RingTensor>& constants) : wide_(widened(program)) {
+  for (const RingTensor& constant : constants) constants_.push_back(widened(constant));
+  const std::vector<const RingTensor*> weights = weight_pointers(wide_, constants_);
+  clear_ = make_clear(weight_specs(wide_), &weights);
+}
+
+CheckedRun RangeChecker::run(const std::map<std::string, RingTensor>& inputs) {
   std::map<std::string, RingTensor> wide_inputs;
   for (const auto& [name, tensor] : inputs) wide_inputs.emplace(name, widened(tensor));
-  const std::vector<const RingTensor*> weights = weight_pointers(wide, wide_constants);
-  const std::unique_ptr<ClearProtocol> clear = make_clear(weight_specs(wide), &weights);
   CheckedRun result;
-  result.outputs = execute(wide, *clear, run_inputs(wide, PartyId::kEvaluator, true, wide_constants, wide_inputs));
-  result.ranges = clear->ranges();
+  result.outputs = execute(wide_, *clear_, run_inputs(wide_, PartyId::kEvaluator, true, constants_, wide_inputs));
+  result.ranges = clear_->ranges();
   return result;
+}
+
+CheckedRun check_ranges(const Program& program, const std::vector<RingTensor>& constants,
+                        const std::map<std::string, RingTensor>& inputs) {
+  return RangeChecker(program, constants).run(inputs);
 }
 
 }  // namespace treville

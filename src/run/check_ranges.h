@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,18 @@ namespace treville {
 struct CheckedRun {
   RangeReport ranges;
   std::vector<RevealedOutput> outputs;
+};
+
+// RangeChecker does what check_ranges does for many inputs: the weights are prepared once.
+class RangeChecker {
+ public:
+  RangeChecker(const Program& program, const std::vector<RingTensor>& constants);
+  CheckedRun run(const std::map<std::string, RingTensor>& inputs);
+
+ private:
+  Program wide_;
+  std::vector<RingTensor> constants_;
+  std::unique_ptr<ClearProtocol> clear_;
 };
 
 // check_ranges gives the outputs of "clear" and what every truncating step found. A program over Z_2^32 runs over

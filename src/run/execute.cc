@@ -76,6 +76,13 @@ class Walk {
   std::optional<Shared> operator()(const MaxPoolStep& s) { return pass_.max_pool(take(s.x), s.pool, s.truncate, s.k); }
   std::optional<Shared> operator()(const RescaleStep& s) { return pass_.rescale(take(s.x), s.truncate, s.k); }
   std::optional<Shared> operator()(const ArgMaxStep& s) { return pass_.arg_max(take(s.x), s.truncate, s.k); }
+  std::optional<Shared> operator()(const ProductStep& s) { return pass_.product(read(s.a), read(s.b), s.geometry); }
+  std::optional<Shared> operator()(const LookUpStep& s) {
+    std::vector<const LookUpTable*> tables;
+    for (const TableId id : s.tables) tables.push_back(&program_.tables[index_of(id)].table);
+    return pass_.look_up(take(s.x), s.truncate, s.n, tables);
+  }
+  std::optional<Shared> operator()(const NonNegativeStep& s) { return pass_.non_negative(take(s.x), s.truncate, s.k); }
   std::optional<Shared> operator()(const AddStep& s) {
     Shared a = s.a == s.b ? read(s.a).clone() : take(s.a);
     return add(std::move(a), read(s.b), s.shift_a, s.shift_b, s.subtract);
@@ -93,6 +100,7 @@ class Walk {
   std::optional<Shared> operator()(const TransposeStep& s) { return transpose(read(s.x), to_ints(s.permutation)); }
   std::optional<Shared> operator()(const PadStep& s) { return pad(read(s.x), s.before, s.after); }
   std::optional<Shared> operator()(const SliceStep& s) { return slice(read(s.x), s.starts, s.steps, s.shape); }
+  std::optional<Shared> operator()(const GatherStep& s) { return gather(read(s.x), static_cast<int>(s.axis), s.indices); }
   std::optional<Shared> operator()(const ConcatStep& s) {
     std::vector<const Shared*> parts;
     std::vector<Bits> shifts;
@@ -103,7 +111,7 @@ class Walk {
   std::optional<Shared> operator()(const OutputStep& s) {
     const Shared& x = read(s.x);
     std::optional<Public> value = s.policy == OutputPolicy::kReveal ? pass_.reveal(x, s.recipient) : pass_.shares(x);
-    if (value) revealed_.push_back({s.name, program_.steps[step_].type, std::move(*value), s.post, s.policy});
+    if (value) revealed_.push_back({s.name, program_.steps[step_].type, std::move(*value), s.post, s.policy, s.top});
     return std::nullopt;
   }
 

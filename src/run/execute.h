@@ -26,6 +26,7 @@ struct RevealedOutput {
   Public value;
   PostProcess post = PostProcess::kNone;
   OutputPolicy policy = OutputPolicy::kReveal;
+  int64_t top = 0;
 };
 
 // StepObserver sees the walk: before and after each step, with the step's shared result (null for outputs). Used for

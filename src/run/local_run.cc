@@ -154,6 +154,15 @@ RunInputs run_inputs(const Program& program, PartyId party, bool alone, const st
   return mine;
 }
 
+DryTensors::DryTensors(const Program& program) {
+  for (const ConstantDecl& constant : program.constants)
+    constants.push_back(RingTensor::dry(constant.ring, constant.shape));
+  for (const Step& step : program.steps) {
+    if (const auto* input = std::get_if<InputStep>(&step.body))
+      inputs.emplace(input->name, RingTensor::dry(input->ring, input->shape));
+  }
+}
+
 std::vector<const RingTensor*> weight_pointers(const Program& program, const std::vector<RingTensor>& constants) {
   std::vector<const RingTensor*> weights;
   for (ConstantId id : weight_constants(program)) weights.push_back(&constants[index_of(id)]);

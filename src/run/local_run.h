@@ -46,6 +46,12 @@ LocalRunResult run_local(std::string_view protocol, const Program& program, cons
 // that is alone gives everything.
 RunInputs run_inputs(const Program& program, PartyId party, bool alone, const std::vector<RingTensor>& constants,
                      const std::map<std::string, RingTensor>& inputs);
+// DryTensors are the inputs and constants of a program without data.
+struct DryTensors {
+  explicit DryTensors(const Program& program);
+  std::vector<RingTensor> constants;
+  std::map<std::string, RingTensor> inputs;
+};
 // weight_pointers lists the weights of set_up_protocol.
 std::vector<const RingTensor*> weight_pointers(const Program& program, const std::vector<RingTensor>& constants);
 

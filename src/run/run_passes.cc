@@ -34,36 +34,47 @@ std::string message_of(const std::exception_ptr& error) {
   }
 }
 
-PartyOutputs run_passes(Session& session, ProtocolPasses& passes, const Program& program, const RunInputs& inputs,
-                        const PassOptions& options) {
-  const size_t count = passes.passes.size();
-  std::vector<std::vector<RevealedOutput>> outputs(count);
-  std::vector<std::shared_ptr<MemoryMeter>> meters(count);
+void run_walks(Session& session, const std::vector<Walk>& walks,
+               const std::function<void(std::exception_ptr)>& on_error) {
   Failure failure;
-  const auto walk = [&](size_t i) {
+  const auto run = [&](const Walk& walk) {
     try {
-      Protocol& pass = *passes.passes[i];
-      const MeterScope scope(meters[i]);
-      outputs[i] = execute(program, pass, inputs, options.observe ? options.observe(pass.phase()) : StepObserver{});
+      walk();
     } catch (...) {
       const std::exception_ptr error = std::current_exception();
       failure.keep(error);
-      if (options.on_error) options.on_error(error);
+      if (on_error) on_error(error);
       if (session.network) session.network->abort(message_of(error));
     }
   };
   {
     std::vector<std::jthread> threads;
-    for (size_t i = 0; i < count; ++i) {
-      meters[i] = std::make_shared<MemoryMeter>();
-      threads.emplace_back(walk, i);
-    }
+    for (const Walk& walk : walks) threads.emplace_back([&run, &walk] { run(walk); });
   }
   failure.rethrow();
+}
+
+PartyOutputs run_passes(Session& session, ProtocolPasses& passes, const Program& program, const RunInputs& inputs,
+                        const PassOptions& options) {
+  std::vector<Protocol*> chosen;
+  for (const auto& pass : passes.passes)
+    if (!options.only || pass->phase() == *options.only) chosen.push_back(pass.get());
+  std::vector<std::vector<RevealedOutput>> outputs(chosen.size());
+  std::vector<std::shared_ptr<MemoryMeter>> meters;
+  std::vector<Walk> walks;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    meters.push_back(std::make_shared<MemoryMeter>());
+    walks.push_back([&, i] {
+      Protocol& pass = *chosen[i];
+      const MeterScope scope(meters[i]);
+      outputs[i] = execute(program, pass, inputs, options.observe ? options.observe(pass.phase()) : StepObserver{});
+    });
+  }
+  run_walks(session, walks, options.on_error);
   PartyOutputs result;
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < chosen.size(); ++i) {
     for (RevealedOutput& output : outputs[i]) result.outputs.push_back(std::move(output));
-    result.peaks.push_back({session.self, passes.passes[i]->phase(), meters[i]->peak()});
+    result.peaks.push_back({session.self, chosen[i]->phase(), meters[i]->peak()});
   }
   return result;
 }

@@ -1,7 +1,11 @@
 #include "mpc/porthos/activation.h"
 
+#include <algorithm>
+
 #include "kernels/bit_planes.h"
 #include "kernels/elementwise.h"
+#include "kernels/elementwise_loops.h"
+#include "kernels/select_loops.h"
 #include "mpc/porthos/comparison.h"
 
 namespace treville::porthos {
@@ -9,24 +13,36 @@ namespace {
 
 // The constants dealt for each element, additively, in the order of their rows. The full-width ones travel as words,
 // those that are multiplied by 2^k as l - k planes.
-enum Row : int { kDelta, kB0, kDeltaB0, kFullRelu, kDelta2 = kFullRelu, kFullClip };
-int full_rows(const Activation& a) { return a.kind == Activation::Kind::kClip ? kFullClip : kFullRelu; }
-constexpr int kNarrowRows = 2;  // rt, delta rt
+enum Row : int {
+  kDelta,
+  kFullNonNegative,
+  kB0 = kFullNonNegative,
+  kDeltaB0,
+  kFullRelu,
+  kDelta2 = kFullRelu,
+  kFullClip
+};
+int full_rows(const Activation& a) {
+  if (a.kind == Activation::Kind::kNonNegative) return kFullNonNegative;
+  return a.kind == Activation::Kind::kClip ? kFullClip : kFullRelu;
+}
+// rt and delta rt, where the value itself comes back.
+int narrow_rows(const Activation& a) { return a.kind == Activation::Kind::kNonNegative ? 0 : 2; }
 
 Comparison comparison_of(const Activation& a, Ring ring) {
   return {.ring = ring,
           .k = a.k,
           .bounds = a.kind == Activation::Kind::kClip ? 2 : 1,
-          .constant_planes = kNarrowRows * (bits_of(ring) - a.k).value(),
+          .constant_planes = narrow_rows(a) * (bits_of(ring) - a.k).value(),
           .constant_words = full_rows(a),
           .round = 0,
           .plan = BorrowPlan::make(a.k.value() - 1)};
 }
 
-// two_to: 2^k modulo 2^l, where k may be l.
+// ReluRows of five rows of n words: the full-width ones, then the narrow ones.
 template <class Word>
-Word two_to(int k) {
-  return static_cast<Word>((Word{1} << (k - 1)) << 1);
+ReluRows<Word> relu_rows(Word* full, Word* narrow, size_t n) {
+  return {full, full + kB0 * n, full + kDeltaB0 * n, narrow, narrow + n};
 }
 
 // deal_constants: D turns r and the mask words of delta into H's half of all constants; `half` holds E's and is
@@ -34,118 +50,107 @@ Word two_to(int k) {
 template <class Word>
 void deal_constants(const Activation& a, const RingTensor& r, RingTensor& delta1, const RingTensor& delta2,
                     RingTensor& half) {
-  const int k = a.k.value();
-  const auto n = static_cast<size_t>(r.elements());
-  const bool clip = a.kind == Activation::Kind::kClip;
+  const int64_t elements = r.elements();
+  const auto n = static_cast<size_t>(elements);
   Word* d = delta1.as<Word>().data();
   Word* row = half.as<Word>().data();
-  if (clip) {
+  if (a.kind == Activation::Kind::kClip) {
     const Word* second = delta2.as<Word>().data();
-    for (size_t i = 0; i < n; ++i) row[kDelta2 * n + i] = (second[i] & 1) - row[kDelta2 * n + i];
-    for (size_t i = 0; i < n; ++i) d[i] ^= second[i];
+    select_loops<Word>().deal_bit(second, row + kDelta2 * n, elements);
+    loops<Word>().exclusive_or(d, second, elements);
   }
-  const Word* in = r.as<Word>().data();
-  const Word two_k = two_to<Word>(k), low = static_cast<Word>(two_k - 1);
+  if (a.kind == Activation::Kind::kNonNegative) {
+    select_loops<Word>().deal_bit(d, row + kDelta * n, elements);
+    return;
+  }
   Word* narrow = row + static_cast<size_t>(full_rows(a)) * n;
-  for (size_t i = 0; i < n; ++i) {
-    const Word value = in[i] & low;
-    const Word top = value >> (k - 1);
-    const Word b0 = two_k - value;
-    row[i] = (d[i] & 1) - row[i];
-    row[n + i] = b0 - row[n + i];
-    row[2 * n + i] = (d[i] & b0) - row[2 * n + i];
-    narrow[i] = top - narrow[i];
-    narrow[n + i] = (d[i] & top) - narrow[n + i];
-  }
+  select_loops<Word>().deal_relu(r.as<Word>().data(), d, a.k.value(), relu_rows(row, narrow, n), elements);
 }
 
-// close_share is this party's share of the result (section 7, "Result" and "Variants"). The evaluator adds what is
-// public.
-//   x      x^, k bits         e   one mask word per element for each bound
-//   full   full_rows rows     narrow  kNarrowRows rows, meaningful modulo 2^(l-k)
+// Closing runs on this many elements at a time, so that what it unpacks stays in the first cache; a multiple of 64.
+constexpr int64_t kRun = 1024;
+constexpr int kMostNarrowRows = 2;
+
+// RunShares is what a party closes a run of elements with. `e` has one mask word per element for each bound; the
+// rows of constants of the block begin at the run.
 template <class Word>
-void close_share(const Activation& a, bool evaluator, size_t n, const Word* x, const Word* e, const Word* full,
-                 const Word* narrow, Word* out) {
-  const int k = a.k.value();
-  const Word offset = Word{1} << (k - 1), two_k = evaluator ? two_to<Word>(k) : Word{0};
-  const Word one = evaluator ? 1 : 0, all = static_cast<Word>(Word{0} - one);
-  auto times_2k = [k](Word value) { return static_cast<Word>((value << (k - 1)) << 1); };
-  auto relu_at = [&](size_t i, Word chosen) {
-    const Word top = static_cast<Word>(Word{0} - (x[i] >> (k - 1)));
-    const Word shifted = x[i] - offset, delta = full[kDelta * n + i];
-    const Word b = full[kB0 * n + i] + (top & (times_2k(narrow[i]) - two_k));
-    const Word delta_b = full[kDeltaB0 * n + i] + (top & times_2k(narrow[n + i] - delta));
-    const Word product = delta * shifted + delta_b;
-    return static_cast<Word>(product + (chosen & ((all & shifted) + b - 2 * product)));
-  };
-  auto negative_at = [&](size_t i) {
-    const Word below = (x[i] >> (k - 1)) - 1;  // all ones where the top bit is 0
-    const Word shifted = x[i] - offset, delta = full[kDelta * n + i];
-    const Word b = full[kB0 * n + i] - two_k + (below & times_2k(narrow[i]));
-    const Word delta_b = full[kDeltaB0 * n + i] - times_2k(delta) + (below & times_2k(narrow[n + i]));
-    const Word product = delta * shifted + delta_b;
-    return static_cast<Word>((e[i] & product) + (~e[i] & ((all & shifted) + b - product)));
-  };
+struct RunShares {
+  ReluShares<Word> relu;
+  const Word* delta2;  // of a clip
+  Word e[2][kRun];
+};
+
+// close_run writes this party's share of the result (section 7, "Result" and "Variants").
+template <class Word>
+void close_run(const Activation& a, RunShares<Word>& shares, int64_t n, Word* out) {
+  const auto& select = select_loops<Word>();
+  const ReluShares<Word>& relu = shares.relu;
   switch (a.kind) {
     case Activation::Kind::kRelu:
-      for (size_t i = 0; i < n; ++i) out[i] = relu_at(i, e[i]);
+      select.close_relu(relu, shares.e[0], out, n);
       return;
-    case Activation::Kind::kClip: {
-      const auto upper = static_cast<Word>(a.upper);
-      for (size_t i = 0; i < n; ++i) {
-        const Word second = full[kDelta2 * n + i];
-        out[i] = relu_at(i, e[i] ^ e[n + i]) + upper * (second + (e[n + i] & (one - 2 * second)));
-      }
+    case Activation::Kind::kClip:
+      loops<Word>().exclusive_or(shares.e[0], shares.e[1], n);
+      select.close_relu(relu, shares.e[0], out, n);
+      select.close_bit(relu.evaluator, shares.e[1], shares.delta2, static_cast<Word>(a.upper), out, n);
       return;
-    }
     case Activation::Kind::kLeaky: {
-      const auto slope = static_cast<Word>(a.slope);
-      for (size_t i = 0; i < n; ++i) {
-        out[i] = static_cast<Word>(relu_at(i, e[i]) << a.slope_bits.value()) + slope * negative_at(i);
-      }
+      Word negative[kRun];
+      select.close_relu(relu, shares.e[0], out, n);
+      select.close_negative(relu, shares.e[0], negative, n);
+      loops<Word>().shift_left(out, a.slope_bits.value(), n);
+      loops<Word>().scale(negative, static_cast<Word>(a.slope), n);
+      loops<Word>().add(out, negative, n);
       return;
     }
+    case Activation::Kind::kNonNegative:
+      std::fill_n(out, n, Word{0});
+      select.close_bit(relu.evaluator, shares.e[0], relu.rows.delta, 1, out, n);
+      return;
   }
 }
 
-// narrow_rows gives a party its rows of l - k bits: H unpacks what D dealt.
-RingTensor narrow_rows(Pass& pass, Ring ring, Bits k, const OpenComparison::State& state) {
-  const int width = (bits_of(ring) - k).value();
-  const int at = state.dealt.planes() - kNarrowRows * width;
-  RingTensor rows = RingTensor::make(ring, {kNarrowRows, state.block.count}, pass.is_dry());
-  if (pass.is_dry()) return rows;
-  dispatch(ring, [&](auto zero) {
-    using Word = decltype(zero);
-    const auto n = static_cast<size_t>(state.block.count);
-    for (int row = 0; row < kNarrowRows; ++row) {
-      from_planes<Word>(state.dealt, at + row * width, width, rows.as<Word>().subspan(static_cast<size_t>(row) * n, n));
-    }
-  });
-  return rows;
-}
-
-// close_block makes this party's share of one block's result.
+// close_block makes this party's share of one block's result. E draws its constants; H's narrow rows of l - k bits are
+// the last planes that D dealt.
 RingTensor close_block(Pass& pass, const Activation& a, Ring ring, const OpenComparison::State& state) {
   const bool evaluator = pass.self() == kE;
   const Block& block = state.block;
-  const int bounds = state.e.planes();
-  const RingTensor own = evaluator ? pass.words(Purpose::kConstants, 0, block, ring, full_rows(a) + kNarrowRows)
-                                   : narrow_rows(pass, ring, a.k, state);
-  const RingTensor x = unpacked(state.opened, 0, a.k.value(), ring);
-  RingTensor e = RingTensor::make(ring, {bounds, block.count}, pass.is_dry());
+  const int width = (bits_of(ring) - a.k).value();
+  RingTensor drawn;
+  if (evaluator) drawn = pass.words(Purpose::kConstants, 0, block, ring, full_rows(a) + narrow_rows(a));
   RingTensor result = RingTensor::make(ring, {block.count}, pass.is_dry());
   if (pass.is_dry()) return result;
   dispatch(ring, [&](auto zero) {
     using Word = decltype(zero);
     const auto n = static_cast<size_t>(block.count);
-    for (int bound = 0; bound < bounds; ++bound) {
-      expand_mask<Word>(state.e.plane(bound), e.as<Word>().subspan(static_cast<size_t>(bound) * n, n));
+    const Word* full = (evaluator ? drawn : state.constants).template as<Word>().data();
+    Word x[kRun], unpacked_rows[kMostNarrowRows * kRun];
+    RunShares<Word> shares;
+    for (int64_t first = 0; first < block.count; first += kRun) {
+      const auto at = static_cast<size_t>(first);
+      const auto count = static_cast<size_t>(std::min(kRun, block.count - first));
+      from_planes<Word>(state.opened, 0, a.k.value(), {x, count}, first);
+      for (int bound = 0; bound < state.e.planes(); ++bound) {
+        expand_mask<Word>(state.e.plane(bound).subspan(at / 64), {shares.e[bound], count});
+      }
+      const Word* narrow = unpacked_rows;
+      size_t narrow_stride = kRun;
+      if (evaluator) {
+        narrow = full + static_cast<size_t>(full_rows(a)) * n + at;
+        narrow_stride = n;
+      } else {
+        const int planes_at = state.dealt.planes() - narrow_rows(a) * width;
+        for (int row = 0; row < narrow_rows(a); ++row) {
+          from_planes<Word>(state.dealt, planes_at + row * width, width, {unpacked_rows + row * kRun, count}, first);
+        }
+      }
+      shares.relu = {evaluator,
+                     a.k.value(),
+                     x,
+                     {full + at, full + kB0 * n + at, full + kDeltaB0 * n + at, narrow, narrow + narrow_stride}};
+      shares.delta2 = full + kDelta2 * n + at;
+      close_run(a, shares, static_cast<int64_t>(count), result.as<Word>().data() + first);
     }
-    const Word* rows = own.as<Word>().data();
-    const Word* full = evaluator ? rows : state.constants.as<Word>().data();
-    const Word* narrow = evaluator ? rows + static_cast<size_t>(full_rows(a)) * n : rows;
-    close_share<Word>(a, evaluator, n, x.as<Word>().data(), e.as<Word>().data(), full, narrow,
-                      result.as<Word>().data());
   });
   return result;
 }
@@ -163,13 +168,13 @@ void deal_block(Pass& pass, const Activation& a, const Comparison& comparison, c
       using Word = decltype(zero);
       to_planes<Word>(r.as<Word>(), 0, k, r_planes, 0);
       if (comparison.bounds == 1) return;
-      for (Word& value : second.as<Word>()) value += static_cast<Word>(a.upper);
+      loops<Word>().add_constant(second.as<Word>().data(), static_cast<Word>(a.upper), block.count);
       to_planes<Word>(second.as<Word>(), 0, k, r_planes, k);
     });
   }
   BitPlanes bits(block.count, comparison.dealt() + comparison.constant_planes, pass.is_dry());
   const BitPlanes delta = deal_comparison(pass, comparison, block, r_planes, bits);
-  RingTensor half = pass.words(Purpose::kConstants, 0, block, comparison.ring, rows + kNarrowRows);
+  RingTensor half = pass.words(Purpose::kConstants, 0, block, comparison.ring, rows + narrow_rows(a));
   RingTensor words = RingTensor::make(comparison.ring, {rows, block.count}, pass.is_dry());
   RingTensor delta1 = expanded(delta, 0, comparison.ring);
   const RingTensor delta2 = comparison.bounds == 2 ? expanded(delta, 1, comparison.ring) : RingTensor();
@@ -179,7 +184,7 @@ void deal_block(Pass& pass, const Activation& a, const Comparison& comparison, c
       deal_constants<Word>(a, r, delta1, delta2, half);
       const std::span<const Word> all = half.as<Word>();
       const auto n = static_cast<size_t>(block.count);
-      for (int row = 0; row < kNarrowRows; ++row) {
+      for (int row = 0; row < narrow_rows(a); ++row) {
         to_planes<Word>(all.subspan(static_cast<size_t>(rows + row) * n, n), 0, width, bits,
                         comparison.dealt() + row * width);
       }

@@ -1,4 +1,5 @@
-// ReLU, clip and leaky ReLU on a truncated additive value: from the comparison to a masked result over the whole ring.
+// ReLU, clip, leaky ReLU and the sign bit of a truncated additive value: from the comparison to a masked result over
+// the whole ring.
 // From docs/protocols/porthos.md, section 7.
 #pragma once
 
@@ -9,7 +10,7 @@
 namespace treville::porthos {
 
 struct Activation {
-  enum class Kind : uint8_t { kRelu, kClip, kLeaky };
+  enum class Kind : uint8_t { kRelu, kClip, kLeaky, kNonNegative };
   Kind kind = Kind::kRelu;
   Bits k;
   uint64_t upper = 0;  // clip: min(max(y, 0), upper)

@@ -139,6 +139,16 @@ TEST(PorthosLeakyRelu, IsExactOnEveryEdgeOfEveryRing) {
   }
 }
 
+TEST(PorthosNonNegative, IsExactOnEveryEdgeOfEveryRing) {
+  for (const Case& c : kCases) {
+    for (const size_t count : {1, 65, 1000, 65536 + 7}) {
+      expect(
+          c, count, [&](Protocol& p, Shared x) { return p.non_negative(std::move(x), Bits(c.truncate), Bits(c.k)); },
+          [](int64_t y) { return static_cast<int64_t>(y >= 0); });
+    }
+  }
+}
+
 TEST(PorthosRescale, IsExactOnEveryEdgeOfEveryRing) {
   for (const Case& c : kCases) {
     if (c.k < 3) continue;

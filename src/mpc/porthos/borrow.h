@@ -1,6 +1,6 @@
 // The borrow c = [x < r] of a public x and a secret r that the dealer knows, on bit planes: what the dealer shares, and
 // how the evaluator and the helper compute their shares of c from it. Nothing here sends or draws: the messages are in
-// comparison.cc. From docs/protocols/porthos.md, section 7.
+// comparison.cc, the loops in kernels/borrow_planes.h. From docs/protocols/porthos.md, section 7.
 #pragma once
 
 #include <vector>
@@ -60,17 +60,20 @@ struct Planes {
 //   masks  plan.node_masks() planes: the masks themselves
 void deal_borrow(const BorrowPlan& plan, ConstPlanes r, ConstPlanes masks, Planes dealt);
 
-// evaluate_chunks writes this party's share of stage 0 (plan.stage_planes(0) planes, not masked) to `out`.
-//   x          plan.bits() public planes
-//   dealt      this party's half of what deal_borrow shares
-//   evaluator  whether this is the party that adds public constants
-void evaluate_chunks(const BorrowPlan& plan, ConstPlanes x, ConstPlanes dealt, bool evaluator, Planes out);
+// evaluate_chunks writes this party's share of stage 0 (plan.stage_planes(0) planes), masked, to `out`.
+//   x             plan.bits() public planes
+//   dealt         this party's half of what deal_borrow shares
+//   evaluator     whether this is the party that adds public constants
+//   result_masks  this party's half of the masks of stage 0; of the borrow where that is the last stage
+void evaluate_chunks(const BorrowPlan& plan, ConstPlanes x, ConstPlanes dealt, bool evaluator, ConstPlanes result_masks,
+                     Planes out);
 
-// evaluate_level writes this party's share of stage level + 1, not masked, to `out`.
-//   opened  the masked results of stage `level`, public
-//   masks   this party's half of the masks of that stage
-//   dealt   as above
+// evaluate_level writes this party's share of stage level + 1, masked, to `out`.
+//   opened        the masked results of stage `level`, public
+//   masks         this party's half of the masks of that stage
+//   dealt         as above
+//   result_masks  as above, for stage level + 1
 void evaluate_level(const BorrowPlan& plan, int level, ConstPlanes opened, ConstPlanes masks, ConstPlanes dealt,
-                    bool evaluator, Planes out);
+                    bool evaluator, ConstPlanes result_masks, Planes out);
 
 }  // namespace treville::porthos

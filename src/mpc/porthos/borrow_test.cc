@@ -44,12 +44,12 @@ std::vector<uint64_t> borrow(const BorrowPlan& plan, const std::vector<uint64_t>
       const BitPlanes& dealt = evaluator ? dealt_e : dealt_h;
       const BitPlanes& mask = evaluator ? mask_e : mask_h;
       if (stage == 0) {
-        evaluate_chunks(plan, {&x_planes}, {&dealt}, evaluator, {&share, at});
+        evaluate_chunks(plan, {&x_planes}, {&dealt}, evaluator, {&mask}, {&share, at});
       } else {
         const int before = plan.stage_at(stage - 1);
-        evaluate_level(plan, stage - 1, {&opened, before}, {&mask, before}, {&dealt}, evaluator, {&share, at});
+        evaluate_level(plan, stage - 1, {&opened, before}, {&mask, before}, {&dealt}, evaluator, {&mask, at},
+                       {&share, at});
       }
-      for (int j = at; j < at + plan.stage_planes(stage); ++j) xor_words(share.plane(j), mask.plane(j));
     }
     for (int j = at; j < at + plan.stage_planes(stage); ++j) {
       xor_words(opened.plane(j), opened.plane(j));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/elementwise.h"
+#include "kernels/elementwise_loops.h"
 
 namespace treville::porthos {
 namespace {
@@ -14,9 +15,7 @@ RingTensor half(Pass& pass, const RingTensor& plane, const Block& block) {
   if (!pass.is_dry()) {
     dispatch(plane.ring(), [&](auto zero) {
       using Word = decltype(zero);
-      const std::span<const Word> y = part_of<Word>(plane, block);
-      const std::span<Word> out = result.as<Word>();
-      for (size_t i = 0; i < out.size(); ++i) out[i] += y[i];
+      loops<Word>().add(result.as<Word>().data(), part_of<Word>(plane, block).data(), block.count);
     });
   }
   return result;
@@ -53,9 +52,7 @@ void send_masked(Pass& pass, const RingTensor& value, const Block& block) {
   if (!pass.is_dry()) {
     dispatch(value.ring(), [&](auto zero) {
       using Word = decltype(zero);
-      const std::span<const Word> x = part_of<Word>(value, block);
-      const std::span<Word> out = m.as<Word>();
-      for (size_t i = 0; i < out.size(); ++i) out[i] += x[i];
+      loops<Word>().add(m.as<Word>().data(), part_of<Word>(value, block).data(), block.count);
     });
   }
   pass.send(kE, Phase::kOnline, Message::kInput, 0, block.index, std::move(m.storage()));
@@ -97,8 +94,7 @@ std::optional<RingTensor> input_online(Pass& pass, PartyId owner, const RingTens
 void reveal_offline(Pass& pass, const Shared& x, PartyId recipient, Handover& handover) {
   if (pass.self() != kD) return;
   if (recipient == kD) {
-    RingTensor halves = all_halves(pass, x);
-    if (!pass.is_dry()) handover.put(std::move(halves));
+    handover.put(all_halves(pass, x));
     return;
   }
   send_halves(pass, recipient, x);
@@ -109,7 +105,8 @@ std::optional<Public> reveal_online(Pass& pass, const Shared& x, PartyId recipie
   if (pass.self() != recipient) return std::nullopt;
   RingTensor value = recipient == kE ? all_halves(pass, x) : receive_halves(pass, kE, x);
   if (recipient == kD) {
-    add_in_place(value, pass.is_dry() ? RingTensor::dry(x.ring(), x.shape()) : handover.take(pass.network()));
+    RingTensor half = pass.is_dry() ? RingTensor::dry(x.ring(), x.shape()) : handover.take(pass.network());
+    add_in_place(value, std::move(half).reshaped(x.shape()));
   } else {
     add_in_place(value, receive_halves(pass, kD, x));
   }

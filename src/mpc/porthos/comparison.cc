@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/bit_planes.h"
-#include "kernels/elementwise.h"
+#include "kernels/elementwise_loops.h"
 
 namespace treville::porthos {
 
@@ -12,9 +12,7 @@ RingTensor open_dealer(Pass& pass, Purpose purpose, int round, const Block& bloc
   if (!pass.is_dry()) {
     dispatch(share.ring(), [&](auto zero) {
       using Word = decltype(zero);
-      const std::span<const Word> y = part_of<Word>(share, block);
-      const std::span<Word> out = r.as<Word>();
-      for (size_t i = 0; i < out.size(); ++i) out[i] -= y[i];
+      loops<Word>().subtract(r.as<Word>().data(), part_of<Word>(share, block).data(), block.count);
     });
   }
   return r;
@@ -120,9 +118,9 @@ void OpenComparison::open(State& state, const RingTensor& share, const RingTenso
     if (pass_.is_dry()) return;
     dispatch(c.ring, [&](auto zero) {
       using Word = decltype(zero);
-      const std::span<const Word> own = part_of<Word>(y, state.block);
       const std::span<Word> out = x.as<Word>();
-      for (size_t i = 0; i < out.size(); ++i) out[i] += own[i] + static_cast<Word>(offset);
+      loops<Word>().add_with(out.data(), part_of<Word>(y, state.block).data(), static_cast<Word>(offset),
+                             state.block.count);
       to_planes<Word>(out, 0, width.value(), state.opened, at);
     });
   };
@@ -153,16 +151,15 @@ void OpenComparison::compute(State& state, int stage) {
     const ConstPlanes dealt{&state.dealt, bound * c.plan.dealt()};
     const Planes out{&state.own, c.stage_at(stage, bound)};
     const int masks_at = bound * c.plan.node_masks();
+    const ConstPlanes result_masks = stage == c.last_stage()
+                                         ? ConstPlanes{&state.borrow_mask, bound}
+                                         : ConstPlanes{&state.node_masks, masks_at + c.plan.stage_at(stage)};
     if (stage == 0) {
-      evaluate_chunks(c.plan, {&state.opened}, dealt, is_evaluator_, out);
+      evaluate_chunks(c.plan, {&state.opened}, dealt, is_evaluator_, result_masks, out);
     } else {
       evaluate_level(c.plan, stage - 1, {&state.results, c.stage_at(stage - 1, bound)},
-                     {&state.node_masks, masks_at + c.plan.stage_at(stage - 1)}, dealt, is_evaluator_, out);
-    }
-    if (stage == c.last_stage()) {
-      xor_planes(state.own, out.at, state.borrow_mask, bound, 1);
-    } else {
-      xor_planes(state.own, out.at, state.node_masks, masks_at + c.plan.stage_at(stage), c.plan.stage_planes(stage));
+                     {&state.node_masks, masks_at + c.plan.stage_at(stage - 1)}, dealt, is_evaluator_, result_masks,
+                     out);
     }
   }
 }
@@ -190,8 +187,7 @@ void OpenComparison::open_stages(State& state, int first, int last, const BitPla
     if (stage > first) compute(state, stage);
     const int begin = comparison_.stage_at(stage);
     const int count = comparison_.stage_at(stage + 1) - begin;
-    copy_planes(state.results, begin, state.own, begin, count);
-    xor_planes(state.results, begin, peer, at, count);
+    xor_planes_of(state.results, begin, state.own, begin, peer, at, count);
     at += count;
   }
 }

@@ -2,6 +2,7 @@
 #include <set>
 #include <tuple>
 
+#include "mpc/linear.h"
 #include "mpc/porthos/borrow.h"
 #include "mpc/porthos/pass.h"
 #include "mpc/porthos/porthos_test_util.h"
@@ -92,6 +93,46 @@ TEST(PorthosCost, OfAWideReluIsTwoLevelsInTheSameTwoRoundTrips) {
                    (shares + 64) * n / 8 + 3 * kHeader}));
 }
 
+TEST(PorthosCost, OfASignIsTheBorrowAndOneConstant) {
+  constexpr int64_t n = kBlockElements;
+  EXPECT_EQ(cost(Ring::k32, {n}, [](Protocol& p, Shared x) { p.non_negative(std::move(x), Bits(12), Bits(20)); }),
+            (Bytes{0, (93 + 32) * n / 8 + 2 * kHeader, 0, 30 * n / 8 + 2 * kHeader, 42 * n / 8 + 2 * kHeader}));
+}
+
+TEST(PorthosCost, OfALookUpIs573BitsOfflineAnd64OnlineForTwelveBits) {
+  constexpr int64_t n = kBlockElements;
+  const LookUpTable table{Bits(12), true, std::vector<int64_t>(256, -7)};
+  const auto look_up = [&](const std::vector<const LookUpTable*>& tables) {
+    return [tables](Protocol& p, Shared x) { p.look_up(std::move(x), Bits(12), Bits(8), tables); };
+  };
+  EXPECT_EQ(cost(Ring::k32, {n}, look_up({&table})),
+            (Bytes{0, 573 * n / 8 + kHeader, 0, 20 * n / 8 + kHeader, (12 + 32) * n / 8 + 2 * kHeader}));
+  // Further tables share the index.
+  const LookUpTable bit{Bits(1), false, std::vector<int64_t>(256, 1)};
+  EXPECT_EQ(cost(Ring::k64, {n}, look_up({&table, &bit, &table})),
+            (Bytes{0, (255 + 2 * (12 * 64 - 66) + 64) * n / 8 + kHeader, 0, (8 + 25) * n / 8 + kHeader,
+                   (25 + 3 * 64) * n / 8 + 2 * kHeader}));
+}
+
+TEST(PorthosCost, OfAProductIsOneWordOfflineAndThreeOnlineAndOfASquareTwo) {
+  constexpr int64_t n = kBlockElements;
+  for (const Ring ring : {Ring::k32, Ring::k64}) {
+    const int64_t word = bytes_of(ring);
+    const Elementwise all{{n}};
+    EXPECT_EQ(cost(ring, {n}, [&](Protocol& p, Shared x) { p.product(x, x.clone(), all); }),
+              (Bytes{0, word * n + kHeader, 0, 2 * (word * n + kHeader), word * n + kHeader}));
+    EXPECT_EQ(cost(ring, {n}, [&](Protocol& p, Shared x) { p.product(x, x, all); }),
+              (Bytes{0, word * n + kHeader, 0, word * n + kHeader, word * n + kHeader}));
+    // Matrices of [5, 3] and [3, 7]: each operand is opened once, whatever the sizes.
+    EXPECT_EQ(cost(ring, {105},
+                   [&](Protocol& p, Shared x) {
+                     const Shared left = slice(x, {0}, {1}, {75}), right = slice(x, {0}, {1}, {105});
+                     p.product(left, right, BatchMatmul{5, 5, 3, 7});
+                   }),
+              (Bytes{0, 175 * word + kHeader, 0, (75 + 105) * word + 2 * kHeader, 175 * word + kHeader}));
+  }
+}
+
 // Everything walks every operation once, over tensors of several blocks and of odd sizes.
 class Everything {
  public:
@@ -130,6 +171,17 @@ class Everything {
     Shared flat(sum.form(), sum.ring(), sum.modulus(), {91, 5 * 90 * 2},
                 sum.has_plane() ? std::optional(sum.plane().clone().reshaped({91, 5 * 90 * 2})) : std::nullopt);
     const Shared index = p.arg_max(std::move(flat), Bits(8), Bits(20));
+    next("non_negative");
+    const Shared sign = p.non_negative(sum.clone(), Bits(8), Bits(20));
+    next("look_up");
+    const std::array<const LookUpTable*, 2> both = {&table, &table};
+    const Shared entries = p.look_up(sum.clone(), Bits(8), Bits(3), both);
+    next("product");
+    const Shared kept = p.product(sign, plain, Elementwise{result});
+    next("square");
+    p.product(kept, kept, Elementwise{result});
+    next("product");
+    p.product(kept, entries, matmul);
     for (const PartyId party : kAllParties) {
       next("output");
       p.reveal(active, party);
@@ -169,6 +221,9 @@ class Everything {
                           .pad_top = 1,
                           .pad_left = 1};
   const std::vector<WeightSpec> specs = {{conv, Ring::k32}, {conv, Ring::k32}};
+  const LookUpTable table{Bits(5), true, {-16, 15, 1, 2, 3, 4, 5, 6}};
+  // The entries of two tables are twice as many as the elements.
+  const BatchMatmul matmul{.batch = 91, .rows = 90, .inner = 10, .cols = 180};
   std::vector<RingTensor> weights;
   std::vector<const RingTensor*> pointers;
 };

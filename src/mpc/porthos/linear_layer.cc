@@ -12,17 +12,6 @@ RingTensor apply_terms(std::span<const SharedTerm> terms, const Shape& result) {
   return std::move(sum).reshaped(result);
 }
 
-RingTensor words_of(const RingTensor& tensor, const Block& block) {
-  RingTensor words = RingTensor::make(tensor.ring(), {block.count}, tensor.is_dry());
-  if (!tensor.is_dry()) {
-    dispatch(tensor.ring(), [&](auto zero) {
-      using Word = decltype(zero);
-      std::ranges::copy(part_of<Word>(tensor, block), words.as<Word>().begin());
-    });
-  }
-  return words;
-}
-
 // owned_part: what this party holds of one weight in the clear or as a share; E sends W1 on the way.
 RingTensor owned_part(Pass& pass, const WeightSpec& spec, const RingTensor* weight) {
   const Shape shape = weight_shape(spec.map);
@@ -55,7 +44,8 @@ RingTensor owned_part(Pass& pass, const WeightSpec& spec, const RingTensor* weig
 }  // namespace
 
 std::vector<Owned> set_up_weights(Session& session, std::span<const WeightSpec> specs,
-                                  const std::vector<const RingTensor*>* weights) {
+                                  const std::vector<const RingTensor*>* weights,
+                                  const std::function<void(const RingTensor&)>& on_part) {
   CHECK(weights == nullptr || weights->size() == specs.size(), "{} weights for {} specifications", weights->size(),
         specs.size());
   Pass pass(session, Phase::kSetup);
@@ -63,6 +53,7 @@ std::vector<Owned> set_up_weights(Session& session, std::span<const WeightSpec> 
   for (size_t i = 0; i < specs.size(); ++i) {
     pass.begin_inference(static_cast<uint32_t>(i));
     const RingTensor part = owned_part(pass, specs[i], weights == nullptr ? nullptr : (*weights)[i]);
+    if (on_part) on_part(part);
     owned.push_back({specs[i].map, specs[i].ring, std::make_shared<const LinearKernel>(specs[i].map, part)});
   }
   return owned;

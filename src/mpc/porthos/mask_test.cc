@@ -42,6 +42,13 @@ std::vector<Mask> masks() {
           {Purpose::kConstants, "Constants", part(Message::kDealtWords)},
           {Purpose::kRescaleSign, "RescaleSign", part(Message::kRescaleSign)},
           {Purpose::kRescaleProduct, "RescaleProduct", part(Message::kRescaleProduct)},
+          {Purpose::kProductLeft, "ProductLeft", part(Message::kProductLeft)},
+          {Purpose::kProductRight, "ProductRight", part(Message::kProductRight)},
+          {Purpose::kProductShare, "ProductShare", part(Message::kProductShare)},
+          {Purpose::kLookUpOpening, "LookUpOpening", part(Message::kLookUpOpened)},
+          {Purpose::kIndicators, "Indicators", part(Message::kLookUpDealt)},
+          {Purpose::kLookUpMaskE, "LookUpMaskE", "opened, step 15"},
+          {Purpose::kLookUpNumbers, "LookUpNumbers", part(Message::kLookUpDealt)},
           {Purpose::kOutput, "Output", part(Message::kOutputDealer)},
           {Purpose::kInputMask, "InputMask", part(Message::kInput)},
           {Purpose::kLinearMask, "LinearMask", part(Message::kLinear)},
@@ -51,6 +58,9 @@ std::vector<Mask> masks() {
           {Purpose::kPayloadMask, "PayloadMask", "result of arg max"},
           {Purpose::kRescaleMask, "RescaleMask", part(Message::kRescaleValue)},
           {Purpose::kRescaleCarry, "RescaleCarry", part(Message::kRescaleCarry)},
+          {Purpose::kProductMask, "ProductMask", "result of product"},
+          {Purpose::kLookUpMaskH, "LookUpMaskH", "opened, step 15"},
+          {Purpose::kLookUpMask, "LookUpMask", "result of look up"},
           {Purpose::kWeight, "Weight", "setup"}};
 }
 
@@ -143,17 +153,26 @@ void walk(const Cell& cell, uint32_t inference, int64_t value, Held& results) {
       candidates.form(), Ring::k32, Bits(32), {kElements, 4},
       candidates.has_plane() ? std::optional(candidates.plane().clone().reshaped({kElements, 4})) : std::nullopt);
   keep("arg max", p.arg_max(table.clone(), Bits(4), Bits(20)));
+  keep("non negative", p.non_negative(sum.clone(), Bits(4), Bits(20)));
+  const LookUpTable entries{Bits(6), true, {-32, -3, 5, 7, 11, 13, 17, 31}};
+  const std::array<const LookUpTable*, 2> tables = {&entries, &entries};
+  keep("look up", p.look_up(sum.clone(), Bits(4), Bits(3), tables));
+  keep("product", p.product(client, owner, Elementwise{flat}));
+  keep("square", p.product(client, client, Elementwise{flat}));
+  keep("matrix product", p.product(owner, client, BatchMatmul{1, 64, 64, 64}));
   p.reveal(sum, kH);
   next();
   p.reveal(owner, kH);
 }
 
-// add_opened: what both parties of a comparison open: their shares of all stages, added.
+// add_opened: what both parties of a comparison or of a look-up open: their shares of all stages or bits, added.
 void add_opened(const std::vector<Recorded>& messages, std::array<View, 2>& views) {
   std::map<std::tuple<uint32_t, uint32_t, int>, std::array<Bytes, 2>> shares;  // by direction
   for (const Recorded& r : messages) {
     const Message message = message_of(r.tag);
-    if (message < Message::kShares || message > Message::kSharesLast || r.phase != Phase::kOnline) continue;
+    const bool is_share = (message >= Message::kShares && message <= Message::kSharesLast) ||
+                          message == Message::kLookUpOpened || message == Message::kLookUpShares;
+    if (!is_share || r.phase != Phase::kOnline) continue;
     Bytes& all = shares[{r.tag.inference, r.tag.step, r.tag.part >> 8}][r.is_sent ? 1 : 0];
     all.insert(all.end(), r.payload.begin(), r.payload.end());
   }
@@ -196,8 +215,9 @@ std::array<View, 2> watch(PartyId party, int64_t value, const std::set<Purpose>&
   add_opened(recording.messages(), views);
   for (const uint32_t inference : {0, 1}) {
     if (party != kE) continue;
-    for (const char* name : {"relu of an input", "relu of a product", "relu", "relu of two levels", "clip",
-                             "leaky relu", "rescale", "max pool", "arg max"}) {
+    for (const char* name :
+         {"relu of an input", "relu of a product", "relu", "relu of two levels", "clip", "leaky relu", "rescale",
+          "max pool", "arg max", "non negative", "look up", "product", "square", "matrix product"}) {
       const Held::Value& held = results.at(fmt::format("{} {}", inference, name));
       views[inference][fmt::format("result of {}", name)] = planes_of(held.evaluator, held.modulus);
     }

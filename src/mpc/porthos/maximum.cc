@@ -4,6 +4,7 @@
 
 #include "kernels/bit_planes.h"
 #include "kernels/elementwise.h"
+#include "kernels/select_loops.h"
 #include "mpc/porthos/comparison.h"
 #include "mpc/porthos/reduction.h"
 
@@ -44,17 +45,6 @@ struct Candidates {
   RingTensor value, payload;
 };
 
-// subtract_from_constants: D turns -r and -delta r into H's halves; the rows hold E's and are overwritten.
-template <class Word>
-void subtract_from_constants(const RingTensor& delta, const RingTensor& r, int64_t n, Word* b, Word* delta_b) {
-  const Word* d = delta.as<Word>().data();
-  const Word* in = r.as<Word>().data();
-  for (int64_t i = 0; i < n; ++i) {
-    b[i] = static_cast<Word>(Word{0} - in[i] - b[i]);
-    delta_b[i] = static_cast<Word>((d[i] & (Word{0} - in[i])) - delta_b[i]);
-  }
-}
-
 // D for one block of the differences.
 void deal_block(Pass& pass, const Selection& selection, int round, const Block& block, const Candidates& difference) {
   const Comparison comparison = selection.comparison(round);
@@ -79,9 +69,12 @@ void deal_block(Pass& pass, const Selection& selection, int round, const Block& 
       const int64_t n = block.count;
       Word* row = half.as<Word>().data();
       const Word* d = delta.as<Word>().data();
-      for (int64_t i = 0; i < n; ++i) row[i] = (d[i] & 1) - row[i];
-      subtract_from_constants<Word>(delta, r, n, row + kB * n, row + kDeltaB * n);
-      if (with_payload) subtract_from_constants<Word>(delta, r2, n, row + kPayloadB * n, row + kPayloadDeltaB * n);
+      const auto& select = select_loops<Word>();
+      select.deal_bit(d, row + kDelta * n, n);
+      select.deal_choice(r.as<Word>().data(), d, row + kB * n, row + kDeltaB * n, n);
+      if (with_payload) {
+        select.deal_choice(r2.as<Word>().data(), d, row + kPayloadB * n, row + kPayloadDeltaB * n, n);
+      }
       int at = comparison.dealt();
       for (int i = 0; i < selection.rows(); ++i) {
         const std::span<const Word> values(row + i * n, static_cast<size_t>(n));
@@ -109,18 +102,6 @@ RingTensor dealt_rows(Pass& pass, const Selection& selection, const OpenComparis
   return rows;
 }
 
-// choose: a party's share of d * (x + b) from shares of delta, b and delta b; x and e are public.
-template <class Word>
-void choose(bool evaluator, int64_t n, Word offset, const Word* e, const Word* delta, const Word* b,
-            const Word* delta_b, Word* x) {
-  const Word all = evaluator ? static_cast<Word>(~Word{0}) : Word{0};
-  for (int64_t i = 0; i < n; ++i) {
-    const Word opened = x[i] - offset;
-    const Word product = delta[i] * opened + delta_b[i];
-    x[i] = static_cast<Word>(product + (e[i] & ((all & opened) + b[i] - 2 * product)));
-  }
-}
-
 // close_block: this party's shares of the selected differences of one block.
 Candidates close_block(Pass& pass, const Selection& selection, const OpenComparison::State& state, int round) {
   const bool evaluator = pass.self() == kE;
@@ -140,11 +121,12 @@ Candidates close_block(Pass& pass, const Selection& selection, const OpenCompari
     using Word = decltype(zero);
     const Word* row = constants.as<Word>().data();
     const Word* mask = e.as<Word>().data();
-    choose<Word>(evaluator, n, Word{1} << (selection.residue.value() - 1), mask, row, row + kB * n, row + kDeltaB * n,
-                 result.value.as<Word>().data());
+    const auto choose = select_loops<Word>().choose;
+    choose(evaluator, mask, row, row + kB * n, row + kDeltaB * n, Word{1} << (selection.residue.value() - 1),
+           result.value.as<Word>().data(), n);
     if (!with_payload) return;
-    choose<Word>(evaluator, n, Word{0}, mask, row, row + kPayloadB * n, row + kPayloadDeltaB * n,
-                 result.payload.as<Word>().data());
+    choose(evaluator, mask, row, row + kPayloadB * n, row + kPayloadDeltaB * n, Word{0},
+           result.payload.as<Word>().data(), n);
   });
   return result;
 }

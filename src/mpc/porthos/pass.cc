@@ -2,14 +2,28 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <iterator>
 
 #include "kernels/bit_planes.h"
+#include "kernels/elementwise_loops.h"
 #ifdef TREVILLE_MASK_FAULTS
 #include "mpc/porthos/mask_faults.h"
 #endif
 
 namespace treville::porthos {
+namespace {
+
+// run_of is the words of planes [at, at + count).
+std::span<uint64_t> run_of(BitPlanes& planes, int at, int count) {
+  const auto words = static_cast<size_t>(planes.words());
+  return planes.storage().as<uint64_t>().subspan(static_cast<size_t>(at) * words, static_cast<size_t>(count) * words);
+}
+std::span<const uint64_t> run_of(const BitPlanes& planes, int at, int count) {
+  const auto words = static_cast<size_t>(planes.words());
+  return planes.storage().as<uint64_t>().subspan(static_cast<size_t>(at) * words, static_cast<size_t>(count) * words);
+}
+
+}  // namespace
 
 std::vector<Block> blocks_of(int64_t elements) {
   CHECK(elements <= kBlockElements << 16, "a tensor of {} elements has too many blocks", elements);
@@ -20,28 +34,41 @@ std::vector<Block> blocks_of(int64_t elements) {
   return blocks;
 }
 
-void Handover::put(RingTensor half) {
+void Handover::put(RingTensor tensor) {
+  if (tensor.is_dry()) return;
+  tensor.storage().count_in(nullptr);
   const std::lock_guard lock(mutex_);
-  halves_.push_back(std::move(half));
+  tensors_.push_back(std::move(tensor));
   ready_.notify_one();
 }
 
 RingTensor Handover::take(const Network& network) {
   constexpr auto kLook = std::chrono::milliseconds(50);  // for a failure of the session, which does not wake us
   std::unique_lock lock(mutex_);
-  while (!ready_.wait_for(lock, kLook, [&] { return !halves_.empty(); })) network.check();
-  RingTensor half = std::move(halves_.front());
-  halves_.pop_front();
-  return half;
+  while (!ready_.wait_for(lock, kLook, [&] { return !tensors_.empty(); })) network.check();
+  RingTensor tensor = std::move(tensors_.front());
+  tensors_.pop_front();
+  tensor.storage().count_in(MeterScope::current());
+  return tensor;
 }
 
-Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) {
+std::vector<RingTensor> Handover::take_all() {
+  const std::lock_guard lock(mutex_);
+  std::vector<RingTensor> tensors(std::move_iterator(tensors_.begin()), std::move_iterator(tensors_.end()));
+  tensors_.clear();
+  return tensors;
+}
+
+Pass::Pass(Session& session, Phase phase) : session_(session), phase_(phase) { use_keys(session.keys); }
+
+void Pass::use_keys(const SessionKeys& keys) {
   auto open = [&](std::optional<Prg>& prg, const std::optional<Key>& key) {
-    if (key) prg.emplace(*key, session.audit);
+    prg.reset();
+    if (key) prg.emplace(*key, session_.audit);
   };
-  open(dealer_evaluator_, session.keys.dealer_evaluator);
-  open(dealer_helper_, session.keys.dealer_helper);
-  open(weights_, session.keys.weights);
+  open(dealer_evaluator_, keys.dealer_evaluator);
+  open(dealer_helper_, keys.dealer_helper);
+  open(weights_, keys.weights);
 }
 
 void Pass::begin_step(StepId step, std::string_view name) {
@@ -88,10 +115,7 @@ BitPlanes Pass::planes(Purpose purpose, int round, const Block& block, int count
 
 void Pass::fill_planes(Purpose purpose, int round, const Block& block, BitPlanes& out, int at, int count) {
   if (is_dry() || count == 0) return;
-  const auto words = static_cast<size_t>(out.words());
-  std::span<uint64_t> planes =
-      out.storage().as<uint64_t>().subspan(static_cast<size_t>(at) * words, static_cast<size_t>(count) * words);
-  fill(purpose, round, block.index, std::as_writable_bytes(planes));
+  fill(purpose, round, block.index, std::as_writable_bytes(run_of(out, at, count)));
 }
 
 void Pass::fill_block(Purpose purpose, int round, const Block& block, RingTensor& out) {
@@ -168,6 +192,17 @@ RingTensor unpacked(const BitPlanes& planes, int at, int count, Ring ring) {
   return result;
 }
 
+RingTensor words_of(const RingTensor& y, const Block& block) {
+  RingTensor words = RingTensor::make(y.ring(), {block.count}, y.is_dry());
+  if (!y.is_dry()) {
+    dispatch(y.ring(), [&](auto zero) {
+      using Word = decltype(zero);
+      std::ranges::copy(part_of<Word>(y, block), words.as<Word>().begin());
+    });
+  }
+  return words;
+}
+
 void set_block(RingTensor& y, const Block& block, const RingTensor& x) {
   if (y.is_dry()) return;
   dispatch(y.ring(), [&](auto zero) {
@@ -180,23 +215,20 @@ void add_block(RingTensor& y, const Block& block, const RingTensor& x) {
   if (y.is_dry()) return;
   dispatch(y.ring(), [&](auto zero) {
     using Word = decltype(zero);
-    const std::span<Word> out = part_of<Word>(y, block);
-    const std::span<const Word> in = x.as<Word>();
-    for (size_t i = 0; i < out.size(); ++i) out[i] += in[i];
+    loops<Word>().add(part_of<Word>(y, block).data(), x.as<Word>().data(), block.count);
   });
 }
 
 void xor_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count) {
-  const auto words = static_cast<size_t>(y.words());
-  const auto size = static_cast<size_t>(count) * words;
-  xor_words(y.storage().as<uint64_t>().subspan(static_cast<size_t>(y_at) * words, size),
-            x.storage().as<uint64_t>().subspan(static_cast<size_t>(x_at) * words, size));
+  xor_words(run_of(y, y_at, count), run_of(x, x_at, count));
+}
+
+void xor_planes_of(BitPlanes& y, int y_at, const BitPlanes& a, int a_at, const BitPlanes& b, int b_at, int count) {
+  xor_words_of(run_of(y, y_at, count), run_of(a, a_at, count), run_of(b, b_at, count));
 }
 
 void copy_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count) {
-  const auto words = static_cast<size_t>(y.words()) * 8;
-  std::memcpy(y.storage().data() + static_cast<size_t>(y_at) * words,
-              x.storage().data() + static_cast<size_t>(x_at) * words, static_cast<size_t>(count) * words);
+  std::ranges::copy(run_of(x, x_at, count), run_of(y, y_at, count).begin());
 }
 
 }  // namespace treville::porthos

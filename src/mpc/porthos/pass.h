@@ -38,17 +38,21 @@ std::span<const Word> part_of(const RingTensor& tensor, const Block& block) {
   return tensor.as<Word>().subspan(static_cast<size_t>(block.first), static_cast<size_t>(block.count));
 }
 
-// Handover gives the dealer's halves of outputs from its offline walk to its online walk, in the order of the program.
+// Handover gives tensors from a party's offline walk to its online walk, in the order of the program: D's halves of
+// outputs, H's masks of the operands of products. What waits here counts in no walk's memory, like what waits in a
+// channel; a dry tensor is not kept.
 class Handover {
  public:
-  void put(RingTensor half);
+  void put(RingTensor tensor);
   // take waits for the offline walk, which is as far as its peers let it be; throws PeerError when the session fails.
   RingTensor take(const Network& network);
+  // take_all takes what is there.
+  std::vector<RingTensor> take_all();
 
  private:
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<RingTensor> halves_;
+  std::deque<RingTensor> tensors_;
 };
 
 class Pass {
@@ -65,6 +69,8 @@ class Pass {
 
   const Network& network() const { return *session_.network; }
   void begin_inference(uint32_t inference) { inference_ = inference; }
+  // use_keys draws from other keys from here on.
+  void use_keys(const SessionKeys& keys);
   void begin_step(StepId step, std::string_view name);
 
   // Draws. fill writes `out` from the key of the purpose; words and planes make what they fill.
@@ -101,11 +107,14 @@ class Pass {
 // when the planes are.
 RingTensor expanded(const BitPlanes& planes, int plane, Ring ring);
 RingTensor unpacked(const BitPlanes& planes, int at, int count, Ring ring);
-// set_block: y = x, add_block: y += x, over one block of y.
+// words_of copies one block of y. set_block: y = x, add_block: y += x, over one block of y.
+RingTensor words_of(const RingTensor& y, const Block& block);
 void set_block(RingTensor& y, const Block& block, const RingTensor& x);
 void add_block(RingTensor& y, const Block& block, const RingTensor& x);
 // xor_planes: y ^= x over planes [y_at, y_at + count) and [x_at, x_at + count).
 void xor_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count);
+// xor_planes_of: y = a ^ b, likewise.
+void xor_planes_of(BitPlanes& y, int y_at, const BitPlanes& a, int a_at, const BitPlanes& b, int b_at, int count);
 // copy_planes: the same with =.
 void copy_planes(BitPlanes& y, int y_at, const BitPlanes& x, int x_at, int count);
 

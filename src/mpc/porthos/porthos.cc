@@ -6,8 +6,11 @@
 #include "mpc/porthos/activation.h"
 #include "mpc/porthos/boundary.h"
 #include "mpc/porthos/linear_layer.h"
+#include "mpc/porthos/look_up.h"
 #include "mpc/porthos/maximum.h"
+#include "mpc/porthos/product.h"
 #include "mpc/porthos/rescale.h"
+#include "mpc/porthos/weight_set_up.h"
 
 namespace treville {
 namespace porthos {
@@ -108,12 +111,42 @@ class PorthosPass final : public Protocol {
     return Shared(SharedForm::kMasked, y.ring(), bits_of(y.ring()), y.shape(), std::move(plane));
   }
 
+  Shared non_negative(Shared x, Bits truncate, Bits k) override {
+    return activate(std::move(x), truncate, {.kind = Activation::Kind::kNonNegative, .k = k});
+  }
+
+  Shared look_up(Shared x, Bits truncate, Bits n, std::span<const LookUpTable* const> tables) override {
+    CHECK(!tables.empty(), "a look-up without tables");
+    const Shared y = narrowed(std::move(x), truncate, n);
+    Plane plane = offline() ? look_up_offline(pass_, n, tables, plane_of(y), y.ring(), y.shape())
+                            : look_up_online(pass_, n, tables, plane_of(y), y.ring(), y.shape());
+    return Shared(SharedForm::kMasked, y.ring(), bits_of(y.ring()), look_up_shape(tables.size(), y.shape()),
+                  std::move(plane));
+  }
+
+  Shared product(const Shared& a, const Shared& b, const ProductGeometry& geometry) override {
+    for (const Shared* x : {&a, &b}) {
+      CHECK(x->form() == SharedForm::kMasked && x->modulus() == bits_of(x->ring()) && x->ring() == a.ring(),
+            "a product takes masked values over the whole ring");
+    }
+    const Factors factors{geometry, a.ring(), plane_of(a), plane_of(b),
+                          &a == &b && std::holds_alternative<Elementwise>(geometry)};
+    Plane plane = offline() ? product_offline(pass_, factors, *handover_) : product_online(pass_, factors, *handover_);
+    return Shared(SharedForm::kMasked, a.ring(), bits_of(a.ring()), output_shape(geometry), std::move(plane));
+  }
+
   std::optional<Public> reveal(const Shared& x, PartyId recipient) override {
     if (!offline()) return reveal_online(pass_, x, recipient, *handover_);
     reveal_offline(pass_, x, recipient, *handover_);
     return std::nullopt;
   }
   std::optional<Public> shares(const Shared& x) override { return porthos::shares(pass_, x); }
+
+  void use_keys(const SessionKeys& keys) override { pass_.use_keys(keys); }
+  std::vector<RingTensor> take_handover() override { return handover_->take_all(); }
+  void give_handover(std::vector<RingTensor> tensors) override {
+    for (RingTensor& tensor : tensors) handover_->put(std::move(tensor));
+  }
 
  private:
   bool offline() const { return pass_.phase() == Phase::kOffline; }
@@ -153,8 +186,10 @@ void meet(Session& session) {
 ProtocolPasses set_up_porthos(Session& session, std::span<const WeightSpec> specs,
                               const std::vector<const RingTensor*>* weights) {
   using porthos::PorthosPass;
-  const std::vector<Owned> owned = porthos::set_up_weights(session, specs, weights);
+  porthos::WeightSetUp set_up(session, specs, weights);
+  const std::vector<Owned> owned = set_up.run();
   porthos::meet(session);
+  set_up.keep();
   auto handover = std::make_shared<porthos::Handover>();
   ProtocolPasses result;
   if (session.self != PartyId::kEvaluator) {

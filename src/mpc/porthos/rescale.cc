@@ -2,6 +2,8 @@
 
 #include "kernels/bit_planes.h"
 #include "kernels/elementwise.h"
+#include "kernels/elementwise_loops.h"
+#include "kernels/select_loops.h"
 
 namespace treville::porthos {
 namespace {
@@ -18,17 +20,10 @@ void deal_block(Pass& pass, Bits k, const Block& block, const RingTensor& share,
   if (!pass.is_dry()) {
     dispatch(ring, [&](auto zero) {
       using Word = decltype(zero);
-      const auto n = static_cast<size_t>(block.count);
-      const Word* y = part_of<Word>(share, block).data();
       const Word* mask = lambda_k.as<Word>().data();
-      const Word* s = sg.as<Word>().data();
-      Word* out = g.as<Word>().data();
-      Word* half = product.as<Word>().data();
-      const int top = k.value() - 1;
-      for (size_t i = 0; i < n; ++i) {
-        out[i] = mask[i] + y[i];
-        half[i] = (s[i] & (mask[i] >> top) & 1) - half[i];
-      }
+      loops<Word>().sum_of(g.as<Word>().data(), mask, part_of<Word>(share, block).data(), block.count);
+      select_loops<Word>().deal_carry(sg.as<Word>().data(), mask, k.value() - 1, product.as<Word>().data(),
+                                      block.count);
       to_planes<Word>(product.as<Word>(), 0, width, p);
     });
   }
@@ -48,15 +43,8 @@ void answer_block(Pass& pass, Bits k, const Block& block, Ring ring) {
   if (!pass.is_dry()) {
     dispatch(ring, [&](auto zero) {
       using Word = decltype(zero);
-      const Word* chosen = s.as<Word>().data();
-      const Word* product = half.as<Word>().data();
-      const Word* mask = lambda_k.as<Word>().data();
-      Word* out = reply.as<Word>().data();
-      const int top = k.value() - 1;
-      for (size_t i = 0; i < static_cast<size_t>(block.count); ++i) {
-        const Word lt = (mask[i] >> top) & 1;
-        out[i] += (chosen[i] & product[i]) + (~chosen[i] & (lt - product[i]));
-      }
+      select_loops<Word>().answer_carry(s.as<Word>().data(), lambda_k.as<Word>().data(), half.as<Word>().data(),
+                                        k.value(), reply.as<Word>().data(), block.count);
       to_planes<Word>(reply.as<Word>(), 0, width, planes);
     });
   }
@@ -72,11 +60,9 @@ BitPlanes ask_block(Pass& pass, Bits k, const Block& block, const RingTensor& sh
   if (!pass.is_dry()) {
     dispatch(ring, [&](auto zero) {
       using Word = decltype(zero);
-      const std::span<const Word> y = part_of<Word>(share, block);
-      const std::span<const Word> in = g.as<Word>();
       const std::span<Word> out = part_of<Word>(masked, block);
-      const Word low = static_cast<Word>(((Word{1} << (k.value() - 1)) << 1) - 1), offset = Word{1} << (k.value() - 2);
-      for (size_t i = 0; i < out.size(); ++i) out[i] = (y[i] + offset + in[i]) & low;
+      select_loops<Word>().mask_sum(part_of<Word>(share, block).data(), g.as<Word>().data(), Word{1} << (k.value() - 2),
+                                    k.value(), out.data(), block.count);
       to_planes<Word>(out, k.value() - 1, 1, message);
     });
     xor_planes(sigma, 0, message, 0, 1);
@@ -96,15 +82,9 @@ void finish_block(Pass& pass, Bits k, const Block& block, const BitPlanes& sigma
   if (pass.is_dry()) return;
   dispatch(ring, [&](auto zero) {
     using Word = decltype(zero);
-    const Word* chosen = s.as<Word>().data();
-    const Word* peer = w.as<Word>().data();
-    const Word* half = product.as<Word>().data();
-    const std::span<Word> out = part_of<Word>(masked, block);
-    const Word offset = Word{1} << (k.value() - 2);
-    for (size_t i = 0; i < out.size(); ++i) {
-      const Word wrap = peer[i] + (chosen[i] & half[i]) - (~chosen[i] & half[i]);
-      out[i] += static_cast<Word>((wrap << (k.value() - 1)) << 1) - offset;
-    }
+    select_loops<Word>().add_carry(s.as<Word>().data(), w.as<Word>().data(), product.as<Word>().data(),
+                                   Word{1} << (k.value() - 2), k.value(), part_of<Word>(masked, block).data(),
+                                   block.count);
   });
 }
 
@@ -114,12 +94,8 @@ void put_mask(Pass& pass, Bits k, const Block& block, const RingTensor& lambda_k
   if (pass.is_dry()) return;
   dispatch(lambda.ring(), [&](auto zero) {
     using Word = decltype(zero);
-    const std::span<Word> out = part_of<Word>(lambda, block);
-    const std::span<const Word> low = lambda_k.as<Word>(), high = mu.as<Word>();
-    const Word mask = static_cast<Word>(((Word{1} << (k.value() - 1)) << 1) - 1);
-    for (size_t i = 0; i < out.size(); ++i) {
-      out[i] = (low[i] & mask) + static_cast<Word>((high[i] << (k.value() - 1)) << 1);
-    }
+    select_loops<Word>().join_masks(lambda_k.as<Word>().data(), mu.as<Word>().data(), k.value(),
+                                    part_of<Word>(lambda, block).data(), block.count);
   });
 }
 

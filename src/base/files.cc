@@ -1,4 +1,4 @@
-#include "program/files.h"
+#include "base/files.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -7,13 +7,15 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "base/error.h"
 
 namespace treville {
 
-AtomicFile::AtomicFile(std::string path, unsigned mode) : path_(std::move(path)), temporary_(path_ + ".tmp-XXXXXX") {
+AtomicFile::AtomicFile(std::string path, unsigned mode, FileHook hook)
+    : path_(std::move(path)), temporary_(path_ + ".tmp-XXXXXX"), hook_(std::move(hook)) {
   file_ = mkstemp(temporary_.data());
   if (file_ < 0) fail("create a file beside");
   if (fchmod(file_, static_cast<mode_t>(mode)) != 0) {
@@ -38,17 +40,36 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     if (written < 0) fail("write");
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
+  pass("written");
 }
 
 void AtomicFile::commit() {
   if (fsync(file_) != 0) fail("sync");
+  pass("synced");
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace");
   close(file_);
   file_ = -1;
+  pass("renamed");
+  const std::string folder = std::filesystem::path(path_).parent_path().string();
+  sync_folder(folder.empty() ? "." : folder);
+  pass("folder synced");
+}
+
+void AtomicFile::pass(const char* point) const {
+  if (hook_) hook_(point, path_);
 }
 
 void AtomicFile::fail(const char* what) const {
   throw UserError("cannot {} {}: {}", what, path_, std::strerror(errno));
+}
+
+void sync_folder(const std::string& path) {
+  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = folder >= 0 && fsync(folder) == 0;
+  const int reason = errno;
+  if (folder >= 0) close(folder);
+  // Some file systems have no such call for a folder; they order names themselves.
+  if (!synced && reason != EINVAL) throw UserError("cannot sync the folder {}: {}", path, std::strerror(reason));
 }
 
 std::string read_file(const std::string& path, int64_t max_bytes) {

@@ -1,0 +1,161 @@
+#include "test/keras_run.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "base/error.h"
+#include "compile/compile.h"
+#include "compile/fold_constants.h"
+#include "compile/infer_shapes.h"
+#include "compile/reference.h"
+#include "run/local_run.h"
+
+namespace treville::testing {
+namespace {
+
+void compare(const std::string& what, const FloatTensor& expected, const FloatTensor& found, double absolute,
+             double relative) {
+  if (expected.values.size() != found.values.size()) {
+    throw Mismatch{
+        fmt::format("{}: expected shape {}, found {}", what, to_string(expected.shape), to_string(found.shape))};
+  }
+  for (size_t i = 0; i < expected.values.size(); ++i) {
+    const auto x = static_cast<double>(expected.values[i]), y = static_cast<double>(found.values[i]);
+    if (!(std::abs(x - y) <= absolute + relative * std::abs(x))) {
+      throw Mismatch{fmt::format("{}: element {} is {}, expected {}", what, i, y, x)};
+    }
+  }
+}
+
+double largest_magnitude(const std::vector<FloatTensor>& tensors) {
+  double largest = 0;
+  for (const FloatTensor& tensor : tensors) {
+    for (float value : tensor.values) largest = std::max(largest, std::abs(static_cast<double>(value)));
+  }
+  return largest;
+}
+
+// softmax is what the recipient does with revealed logits.
+void softmax(FloatTensor& tensor) {
+  const auto columns = static_cast<size_t>(tensor.shape[tensor.shape.rank() - 1]);
+  for (size_t first = 0; first < tensor.values.size(); first += columns) {
+    float* const row = tensor.values.data() + first;
+    const float largest = *std::max_element(row, row + columns);
+    float sum = 0;
+    for (size_t i = 0; i < columns; ++i) sum += row[i] = std::exp(row[i] - largest);
+    for (size_t i = 0; i < columns; ++i) row[i] /= sum;
+  }
+}
+
+std::map<std::string, RingTensor> encode_inputs(const Program& program, const Graph& graph,
+                                                const std::vector<FloatTensor>& values) {
+  std::map<std::string, RingTensor> inputs;
+  for (const Step& step : program.steps) {
+    const auto* input = std::get_if<InputStep>(&step.body);
+    if (input == nullptr) continue;
+    const auto found = std::find_if(graph.inputs.begin(), graph.inputs.end(),
+                                    [&](ValueId id) { return graph.value(id).name == input->name; });
+    CHECK(found != graph.inputs.end(), "the program has an input {} that the model has not", input->name);
+    const FloatTensor& value = values[static_cast<size_t>(found - graph.inputs.begin())];
+    inputs.emplace(input->name, encode(FloatTensor(input->shape, value.values), input->ring, input->scale,
+                                       step.type.bound, input->name));
+  }
+  return inputs;
+}
+
+}  // namespace
+
+void check_float(const Graph& graph, const std::vector<FloatTensor>& inputs, const std::vector<FloatTensor>& expected,
+                 double tolerance) {
+  Graph copy = graph;
+  infer_shapes(copy, inputs.at(0).shape[0]);
+  fold_constants(copy);
+  verify(copy, "fold_constants");
+  const std::vector<Constant> outputs = float_run(copy, inputs);
+  if (outputs.size() != expected.size()) {
+    throw Mismatch{fmt::format("expected {} outputs, found {}", expected.size(), outputs.size())};
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const auto& found = std::get<FloatTensor>(outputs[i]);
+    const std::string what = fmt::format("float, output {}", i);
+    if (found.shape != expected[i].shape) {
+      throw Mismatch{
+          fmt::format("{}: expected shape {}, found {}", what, to_string(expected[i].shape), to_string(found.shape))};
+    }
+    compare(what, expected[i], found, tolerance, tolerance);
+  }
+}
+
+void check_secure(const Graph& graph, const std::vector<FloatTensor>& inputs,
+                  const std::vector<FloatTensor>& expected) {
+  CompileOptions options;
+  options.ring = Ring::k64;
+  options.batch = inputs.at(0).shape[0];
+  if (inputs.size() == 1) {
+    options.calibration = inputs;
+  } else {
+    const double magnitude = largest_magnitude(inputs);
+    options.ranges = Ranges::kSynthetic;
+    options.input_range = {-magnitude, magnitude};
+  }
+  const Compiled compiled = compile(graph, options);
+  const std::map<std::string, RingTensor> encoded = encode_inputs(compiled.program, graph, inputs);
+  for (const char* protocol : {"clear", "porthos"}) {
+    const LocalRunResult result = run_local(protocol, compiled.program, compiled.constants, encoded);
+    const bool alone = std::string_view(protocol) == "clear";
+    const auto& outputs = result.outputs[index_of(alone ? PartyId::kEvaluator : PartyId::kDealer)];
+    if (outputs.size() != expected.size()) {
+      throw Mismatch{fmt::format("{}: expected {} outputs, found {}", protocol, expected.size(), outputs.size())};
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      FloatTensor found = decode(outputs[i].value, outputs[i].type);
+      if (outputs[i].post == PostProcess::kSoftmax) softmax(found);
+      compare(fmt::format("{}, output {}", protocol, i), expected[i], found,
+              std::exp2(-8) * std::max(1.0, largest_magnitude({expected[i]})), 0);
+    }
+  }
+}
+
+std::string run_level(const std::string& name, const std::function<Graph()>& import,
+                      const std::vector<FloatTensor>& inputs, const std::vector<FloatTensor>& expected,
+                      double tolerance) {
+  std::string level = "refused";
+  try {
+    const Graph graph = import();
+    check_float(graph, inputs, expected, tolerance);
+    level = "float";
+    check_secure(graph, inputs, expected);
+    return "float secure";
+  } catch (const UserError& error) {
+    std::cout << fmt::format("{}: {}: {}\n", name, level, error.what());
+    return level;
+  }
+}
+
+void expect_levels(const std::string& file, const std::map<std::string, std::string>& levels) {
+  constexpr const char* kUpdate = "TREVILLE_UPDATE_GOLDEN=1 build/release/keras_test";
+  const auto path = std::filesystem::path(TREVILLE_SOURCE_DIR) / "test" / "golden" / file;
+  if (std::getenv("TREVILLE_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream stream(path);
+    stream << "# How far each gets. Written by keras_test: " << kUpdate << "\n";
+    for (const auto& [name, level] : levels) stream << name << " " << level << "\n";
+  }
+  std::map<std::string, std::string> listed;
+  std::ifstream golden(path);
+  for (std::string line; std::getline(golden, line);) {
+    const size_t space = line.find(' ');
+    if (!line.empty() && line[0] != '#') listed[line.substr(0, space)] = line.substr(space + 1);
+  }
+  for (const auto& [name, level] : levels) {
+    EXPECT_EQ(listed[name], level) << name << " (if it got further: " << kUpdate << ")";
+  }
+  EXPECT_EQ(listed.size(), levels.size()) << file << " lists others than there are. Write it anew: " << kUpdate;
+}
+
+}  // namespace treville::testing
