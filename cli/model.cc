@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -91,8 +92,10 @@ FloatTensor read_one(const fs::path& path, const Shape& shape, const Preprocess&
 }  // namespace
 
 void ModelOptions::add_to(CLI::App& app) {
-  app.add_option("MODEL", model,
-                 "A TensorFlow frozen graph (.pb), an ONNX file (.onnx) or a TensorFlow Lite file (.tflite)")
+  app.add_option(
+         "MODEL", model,
+         "The model: TensorFlow SavedModel (its folder), frozen graph (.pb) or Lite (.tflite), Keras (.h5, .keras), "
+         "TensorFlow.js (model.json) or ONNX (.onnx)")
       ->required();
   app.add_option("--calibrate", calibrate,
                  "Samples that show the range of every value: a .npy file (batch first), an image, or a folder. "
@@ -101,6 +104,10 @@ void ModelOptions::add_to(CLI::App& app) {
   app.add_option("--preprocess", preprocess,
                  "For images: resize=N|WxH,crop=center,order=rgb|bgr,mean=A:B:C,std=A:B:C,scale=S,invert=1");
   app.add_option("--batch", batch, "The value of a dynamic batch dimension (default 1)")->check(CLI::Range(1, 4096));
+  app.add_option("--shape", shapes,
+                 "The shape of an input that the model leaves open: NAME=1,224,224,3; may be repeated")
+      ->allow_extra_args(false);
+  app.add_option("--signature", signature, "Which signature of a SavedModel (default serving_default)");
   app.add_option("--ring", ring, "Bits of the ring, 32 or 64")->check(CLI::IsMember({32, 64}));
   app.add_option("--bits", bits, "Widest opened value k (default 20 in the 32-bit ring, 40 in the 64-bit ring)")
       ->check(CLI::Range(4, 60));
@@ -114,12 +121,38 @@ void ModelOptions::add_to(CLI::App& app) {
       ->allow_extra_args(false);
 }
 
+std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts) {
+  std::map<std::string, Shape> shapes;
+  for (const std::string& text : texts) {
+    const auto refuse = [&] {
+      throw UserError("--shape: '{}' is not NAME=1,224,224,3, an input and its extents", text);
+    };
+    const size_t equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0) refuse();
+    std::vector<int64_t> extents;
+    for (size_t at = equals + 1; at <= text.size();) {
+      const size_t comma = std::min(text.find(',', at), text.size());
+      int64_t extent = 0;
+      const char* end_of_text = text.data() + comma;
+      const auto [end, error] = std::from_chars(text.data() + at, end_of_text, extent);
+      if (error != std::errc() || end != end_of_text || extent < 1) refuse();
+      extents.push_back(extent);
+      at = comma + 1;
+    }
+    if (!shapes.emplace(text.substr(0, equals), Shape(extents)).second)
+      throw UserError("--shape: {} is given twice", text.substr(0, equals));
+  }
+  return shapes;
+}
+
 CompiledModel compile_model(const ModelOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Preprocess preprocess = parse_preprocess(options.preprocess);
   ImportOptions import_options;
   import_options.batch = options.batch.value_or(1);
   import_options.outputs = options.outputs;
+  import_options.input_shapes = parse_shapes(options.shapes);
+  import_options.signature = options.signature;
   Graph graph = import_model(options.model, import_options);
   if (graph.inputs.size() != 1) {
     std::string names;
@@ -270,6 +303,8 @@ bool looks_like_probabilities(std::span<const float> values) {
 std::string describe_format(const std::string& format) {
   if (format == "onnx") return "ONNX";
   if (format == "tensorflow-graphdef") return "TensorFlow frozen graph";
+  if (format == "tensorflow-saved-model") return "TensorFlow SavedModel";
+  if (format == "tensorflow-js") return "TensorFlow.js graph model";
   if (format == "tflite") return "TensorFlow Lite";
   if (format == "keras-h5") return "Keras HDF5";
   if (format == "keras") return "Keras archive";

@@ -1,6 +1,7 @@
 // Models, inputs and labels as the command line names them: shared by run, compile, compare and demo.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ namespace treville::cli {
 struct ModelOptions {
   std::string model;
   std::optional<int64_t> batch;
+  std::vector<std::string> shapes;  // "input=1,224,224,3"
+  std::string signature;            // of a SavedModel
   std::string calibrate;
   std::string preprocess;
   std::string ranges = "calibrated";
@@ -29,6 +32,9 @@ struct ModelOptions {
 
   void add_to(CLI::App& app);
 };
+
+// parse_shapes reads --shape: "input=1,224,224,3" each.
+std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts);
 
 struct CompiledModel {
   Compiled compiled;

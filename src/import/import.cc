@@ -13,13 +13,20 @@
 #include "import/hdf5_file.h"
 #include "import/keras_model.h"
 #include "import/onnx.h"
+#include "import/saved_model.h"
 #include "import/tensorflow.h"
+#include "import/tfjs_graph.h"
 #include "import/tflite.h"
 
 namespace treville {
 namespace {
 
 constexpr uintmax_t kLargestFile = uintmax_t{1} << 31;
+
+// folder_of is where a model's further files are.
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
 
 // parse reads a whole message or throws. The parser bounds the depth of nesting itself.
 template <class Message>
@@ -38,32 +45,21 @@ bool starts_with(const std::string& head, std::string_view magic, size_t at = 0)
   throw UserError("{}: {} is not supported yet. {}", file, format, advice);
 }
 
-constexpr std::string_view kFreezeSavedModel =
-    "Freeze it into one .pb file: tensorflow.python.framework.convert_to_constants."
-    "convert_variables_to_constants_v2 on its serving function, then write graph.as_graph_def(). Or convert it to "
-    "ONNX: "
-    "python -m tf2onnx.convert --saved-model DIR --output model.onnx";
-
-void check_directory(const std::filesystem::path& path, const std::string& file) {
-  if (std::filesystem::exists(path / "saved_model.pb")) refuse_format(file, "a SavedModel", kFreezeSavedModel);
-  throw UserError("{}: expected a model file (.onnx, .pb, .tflite), found a directory", file);
-}
-
 // check_other_formats names formats by their first bytes, whatever the file's name.
-void check_other_formats(const std::filesystem::path& path, const std::string& file, const std::string& head) {
-  if (path.filename() == "saved_model.pb") refuse_format(file, "a SavedModel", kFreezeSavedModel);
+void check_other_formats(const std::string& file, const std::string& head) {
   if (starts_with(head, "node {") || starts_with(head, "node{")) {
     refuse_format(file, "a GraphDef in text form", "Write it in binary: tf.io.write_graph(graph, dir, name, False).");
   }
 }
 
-ImportResult read_onnx(std::ifstream& stream, const std::string& file, const ImportOptions& options) {
+ImportResult read_onnx(std::ifstream& stream, const std::filesystem::path& path, const std::string& file,
+                       const ImportOptions& options) {
   onnx_format::ModelProto model;
   if (!parse(stream, model) || !model.has_graph()) {
     throw UserError("{}: this is not an ONNX model, or the file is damaged or cut short. Copy or export it again.",
                     file);
   }
-  return import::import_onnx(model, file, options);
+  return import::import_onnx(model, file, options, folder_of(path));
 }
 
 ImportResult read_tensorflow(std::ifstream& stream, const std::string& file, const ImportOptions& options) {
@@ -72,7 +68,7 @@ ImportResult read_tensorflow(std::ifstream& stream, const std::string& file, con
     throw UserError("{}: this is not a frozen GraphDef, or the file is damaged or cut short. Copy or freeze it again.",
                     file);
   }
-  return import::import_tensorflow(graph, file, options);
+  return import::import_tensorflow(std::move(graph), file, options);
 }
 
 // read_whole reads a file of `size` bytes.
@@ -84,22 +80,37 @@ std::string read_whole(std::ifstream& stream, const std::string& file, uintmax_t
   return bytes;
 }
 
+ImportResult read_directory(const std::filesystem::path& path, const std::string& file, const ImportOptions& options) {
+  if (std::filesystem::exists(path / "saved_model.pb")) return import::import_saved_model(path, file, options);
+  throw UserError("{}: expected a model file (.onnx, .pb) or the folder of a SavedModel, found another folder", file);
+}
+
 // A GraphDef begins with its nodes (field 1, a message); an ONNX model and a SavedModel with a version (field 1, a
 // number).
 ImportResult read(const std::filesystem::path& path, const ImportOptions& options) {
-  const std::string file = path.filename().empty() ? path.string() : path.filename().string();
+  const std::string file = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
   std::error_code error;
   if (!std::filesystem::exists(path, error)) throw UserError("{}: there is no such file", path.string());
-  if (std::filesystem::is_directory(path, error)) check_directory(path, file);
+  if (std::filesystem::is_directory(path, error)) return read_directory(path, file, options);
+  if (path.filename() == "saved_model.pb") return import::import_saved_model(folder_of(path), file, options);
+  if (!options.signature.empty()) {
+    throw UserError("{}: the signature \"{}\" is asked for, and only SavedModels have signatures", file,
+                    options.signature);
+  }
   const uintmax_t size = std::filesystem::file_size(path, error);
   std::ifstream stream(path, std::ios::binary);
   if (error || !stream) throw UserError("{}: cannot be read. Check that it is a file and its permissions.", file);
   if (size == 0) throw UserError("{}: the file is empty", file);
-  if (size > kLargestFile) throw UserError("{}: the file has {} bytes, at most 2 GiB are read", file, size);
+  if (size > kLargestFile) {
+    throw UserError(
+        "{}: the file has {} bytes, at most 2 GiB are read. Keep the weights outside: ONNX with external data "
+        "(onnx.save_model(model, path, save_as_external_data=True)), or a SavedModel.",
+        file, size);
+  }
   std::string head(std::min<uintmax_t>(size, 16), '\0');
   if (!stream.read(head.data(), static_cast<std::streamsize>(head.size()))) throw UserError("{}: cannot be read", file);
 
-  check_other_formats(path, file, head);
+  check_other_formats(file, head);
   if (starts_with(head, "TFL3", 4) || path.extension() == ".tflite") {
     const std::string bytes = read_whole(stream, file, size);
     return import::import_tflite(std::span(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), file,
@@ -111,14 +122,20 @@ ImportResult read(const std::filesystem::path& path, const ImportOptions& option
   }
   if (starts_with(head, "{")) {
     const std::string text = read_whole(stream, file, size);
-    if (auto layers = import::import_tfjs_layers(text, path.parent_path(), file, options)) return std::move(*layers);
+    if (auto graph = import::import_tfjs_graph(text, folder_of(path), file, options)) return std::move(*graph);
+    if (auto layers = import::import_tfjs_layers(text, folder_of(path), file, options)) return std::move(*layers);
     refuse_format(file, "a JSON model", "Give the model it was converted from, as a frozen .pb or as ONNX.");
   }
-  if (path.extension() == ".onnx") return read_onnx(stream, file, options);
+  if (path.extension() == ".onnx") return read_onnx(stream, path, file, options);
   if (head[0] != '\x08') return read_tensorflow(stream, file, options);
   onnx_format::ModelProto model;
-  if (parse(stream, model) && model.graph().node_size() > 0) return import::import_onnx(model, file, options);
-  refuse_format(file, "a SavedModel, or a file that is neither ONNX nor a frozen GraphDef,", kFreezeSavedModel);
+  if (parse(stream, model) && model.graph().node_size() > 0) {
+    return import::import_onnx(model, file, options, folder_of(path));
+  }
+  throw UserError(
+      "{}: this is neither an ONNX model nor a frozen GraphDef. If it is a SavedModel, give its folder, with the file "
+      "named saved_model.pb and the folder \"variables\" beside it.",
+      file);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // import reads a trained model's file and translates it into a Graph: ONNX (.onnx, operator sets 7 to 21), TensorFlow's
-// frozen GraphDef (.pb), TensorFlow Lite (.tflite, float and quantised), Keras (.h5, .keras) and TensorFlow.js layers
-// models (model.json); docs/formats.md says what of each. Nothing after the importers knows the format. Files are
-// untrusted: whatever their bytes, the answer is a Graph or one UserError that says what to do.
+// frozen GraphDef (.pb) and SavedModel (its folder), TensorFlow Lite (.tflite, float and quantised), Keras (.h5,
+// .keras) and TensorFlow.js models (model.json); docs/formats.md says what of each. Nothing after the importers knows
+// the format. Files are untrusted: whatever their bytes, the answer is a Graph or one UserError that says what to do.
 //
 // Importers infer no shapes: what depends on one stays a node (Shape, Gather, Concat, ...) for the compiler to fold.
 #pragma once
@@ -19,11 +19,13 @@ namespace treville {
 
 struct ImportOptions {
   // batch fixes the first dimension of every input that leaves it open.
-  std::optional<int64_t> batch;
+  std::optional<int64_t> batch = {};
   // input_shapes fixes inputs by name. It must agree with the dimensions the model gives.
-  std::map<std::string, Shape> input_shapes;
+  std::map<std::string, Shape> input_shapes = {};
   // outputs names what to compute; empty: the model's outputs (of a GraphDef: the nodes that no other node reads).
-  std::vector<std::string> outputs;
+  std::vector<std::string> outputs = {};
+  // signature chooses what a SavedModel computes; empty: serving_default, or the only one.
+  std::string signature = {};
 };
 
 // UnsupportedNode is a node the importer cannot express, and why.

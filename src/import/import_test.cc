@@ -76,7 +76,7 @@ TEST(ImportModel, SaysWhatOtherFormatsAreAndWhatToDo) {
   EXPECT_THAT(error_of(".bin", std::string("\x1c\0\0\0TFL3", 8)), HasSubstr("not a TensorFlow Lite model"));
   EXPECT_THAT(error_of(".json", "{\"format\": 1}"), HasSubstr("a JSON model is not supported yet"));
   EXPECT_THAT(error_of(".pbtxt", "node {\n  name: \"x\"\n}\n"), HasSubstr("text form"));
-  EXPECT_THAT(error_of(".pb", std::string("\x08\x01\x12\x00", 4)), HasSubstr("a SavedModel"));
+  EXPECT_THAT(error_of(".pb", std::string("\x08\x01\x12\x00", 4)), HasSubstr("If it is a SavedModel, give its folder"));
   EXPECT_THAT(error_of("saved_model.pb", "\x0a"), HasSubstr("this is not a frozen GraphDef"));
 }
 
@@ -86,7 +86,8 @@ TEST(ImportModel, SaysWhatIsWrongWithFiles) {
   EXPECT_THAT(error_of(".pb", "no model at all"), HasSubstr("this is not a frozen GraphDef"));
   EXPECT_THAT(error_of(".onnx", graph_def_bytes()), HasSubstr("this is not an ONNX model"));
   EXPECT_THAT(user_error([] { import_model("/nowhere/model.onnx"); }), HasSubstr("there is no such file"));
-  EXPECT_THAT(user_error([] { import_model(std::filesystem::temp_directory_path()); }), HasSubstr("a directory"));
+  EXPECT_THAT(user_error([] { import_model(std::filesystem::temp_directory_path()); }),
+              HasSubstr("found another folder"));
 }
 
 TEST(ImportModel, RefusesFilesAboveTheLimitBeforeReadingThem) {

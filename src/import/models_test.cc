@@ -138,19 +138,6 @@ TEST(RealModels, RecurrentModelsImportStepByStep) {
   EXPECT_EQ(ops.at("Part"), 4 * 28);
 }
 
-TEST(RealModels, SavedModelsSayHowToFreezeThem) {
-  TREVILLE_NEED_MODELS(dir);
-  for (const auto& path : {dir / "tf-cifar-cnn-mlnet" / "cifar_saved_model",
-                           dir / "tf-cifar-cnn-mlnet" / "cifar_saved_model" / "saved_model.pb"}) {
-    try {
-      import_model(path);
-      FAIL() << path << " was accepted";
-    } catch (const UserError& error) {
-      EXPECT_THAT(error.what(), HasSubstr("a SavedModel is not supported yet. Freeze it"));
-    }
-  }
-}
-
 struct Lite {
   const char* name;
   const char* file;

@@ -3,6 +3,7 @@
 // importer collects refusals over the whole model.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
@@ -26,7 +27,8 @@ struct Refusal {
 
 // ImportState is what one import carries from node to node.
 struct ImportState {
-  std::string file;  // the file's name, for messages
+  std::string file;              // the file's name, for messages
+  std::filesystem::path folder;  // where files of weights beside it are; empty: none are read
   ImportResult result;
   FillBudget fills;
   std::set<ValueId> finite;  // constants known to hold no NaN
@@ -100,6 +102,7 @@ class NodeImport {
   std::string where() const;
   Graph& graph() { return state_.result.graph; }
   ImportState& state() { return state_; }
+  const ImportState& state() const { return state_; }
 
  private:
   void set_result(size_t i, ValueId value);

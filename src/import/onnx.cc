@@ -1,9 +1,12 @@
 #include "import/onnx.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
+
+#include "import/stored_bytes.h"
 
 namespace treville::import {
 namespace {
@@ -77,9 +80,11 @@ int64_t opset_of(const ModelProto& model, const std::string& file) {
 // OnnxImporter walks the nodes once, in the file's (topological) order.
 class OnnxImporter {
  public:
-  OnnxImporter(const ModelProto& model, const std::string& file, const ImportOptions& options)
+  OnnxImporter(const ModelProto& model, const std::string& file, const ImportOptions& options,
+               const std::filesystem::path& folder)
       : graph_proto_(model.graph()), options_(options), opset_(opset_of(model, file)) {
     state_.file = file;
+    state_.folder = folder;
     state_.result.graph.name = model.graph().name();
     state_.result.graph.format = "onnx";
   }
@@ -179,7 +184,8 @@ class OnnxImporter {
     const auto stored = initializers_.find(name);
     if (stored == initializers_.end()) return {};
     const std::string where = fmt::format("{}: {}: tensor \"{}\"", state_.file, reader, name);
-    const ValueId id = state_.result.graph.add_constant(name, decode_onnx_tensor(*stored->second, where));
+    const ValueId id =
+        state_.result.graph.add_constant(name, decode_onnx_tensor(*stored->second, where, state_.folder));
     values_.emplace(name, id);
     return id;
   }
@@ -235,20 +241,55 @@ class OnnxImporter {
 
 }  // namespace
 
-ImportResult import_onnx(const ModelProto& model, const std::string& file, const ImportOptions& options) {
-  return OnnxImporter(model, file, options).run();
+ImportResult import_onnx(const ModelProto& model, const std::string& file, const ImportOptions& options,
+                         const std::filesystem::path& folder) {
+  return OnnxImporter(model, file, options, folder).run();
 }
 
-Constant decode_onnx_tensor(const TensorProto& tensor, const std::string& where) {
-  if (tensor.data_location() == TensorProto::EXTERNAL || tensor.external_data_size() > 0) {
-    throw UserError(
-        "{}: its data lies in another file, which is not supported. Save the model in one file: "
-        "onnx.save_model(onnx.load(path), path, save_as_external_data=False).",
-        where);
+namespace {
+
+// External data is described by texts: location, offset (default 0) and length (default: what the shape takes).
+Constant read_external(const TensorProto& tensor, ElementType type, const Ints& dims, const std::string& where,
+                       const std::filesystem::path& folder) {
+  if (folder.empty()) {
+    throw UserError("{}: its data lies in another file, and the model was not read from a folder", where);
   }
+  const auto number = [&](const std::string& text) {
+    int64_t value = -1;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || stop != text.data() + text.size() || value < 0) {
+      throw UserError("{}: \"{}\" is no offset or length of external data. The file is damaged.", where, text);
+    }
+    return value;
+  };
+  std::string location;
+  int64_t bytes = 0;
+  if (__builtin_mul_overflow(checked_elements(dims, where), bytes_of(type), &bytes)) {
+    throw UserError("{}: a tensor of shape {} has too many elements", where, to_string(Shape(dims)));
+  }
+  int64_t offset = 0, length = bytes;
+  for (const auto& entry : tensor.external_data()) {
+    if (entry.key() == "location") location = entry.value();
+    if (entry.key() == "offset") offset = number(entry.value());
+    if (entry.key() == "length") length = number(entry.value());
+  }
+  if (length != bytes) {
+    throw UserError("{}: its shape {} takes {} bytes, its external data has {}. The file is damaged.", where,
+                    to_string(Shape(dims)), bytes, length);
+  }
+  ByteStream stream({{path_inside(folder, location, where), offset, length}}, where);
+  return constant_from_stream(type, dims, stream);
+}
+
+}  // namespace
+
+Constant decode_onnx_tensor(const TensorProto& tensor, const std::string& where, const std::filesystem::path& folder) {
   const auto type = element_type(tensor.data_type());
   if (!type) throw UserError("{}: element type {} is not supported", where, tensor.data_type());
   const Ints dims(tensor.dims().begin(), tensor.dims().end());
+  if (tensor.data_location() == TensorProto::EXTERNAL || tensor.external_data_size() > 0) {
+    return read_external(tensor, *type, dims, where, folder);
+  }
   if (!tensor.raw_data().empty()) return constant_from_bytes(*type, dims, tensor.raw_data(), where);
   switch (*type) {
     case ElementType::kFloat32:
@@ -322,7 +363,7 @@ std::vector<std::string> OnnxNode::get_strings(std::string_view key) const {
 std::optional<Constant> OnnxNode::get_tensor(std::string_view key) const {
   const AttributeProto* found = find(key, AttributeProto::TENSOR);
   if (found == nullptr) return {};
-  return decode_onnx_tensor(found->t(), fmt::format("{}: attribute \"{}\"", where(), key));
+  return decode_onnx_tensor(found->t(), fmt::format("{}: attribute \"{}\"", where(), key), state().folder);
 }
 
 }  // namespace treville::import

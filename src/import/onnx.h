@@ -2,6 +2,7 @@
 // and one row there.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,10 +13,13 @@
 
 namespace treville::import {
 
-// import_onnx translates a parsed model; `file` is its name for messages.
-ImportResult import_onnx(const onnx_format::ModelProto& model, const std::string& file, const ImportOptions& options);
+// import_onnx translates a parsed model; `file` is its name for messages. Tensors with external data are read from
+// files in `folder` when they are needed; without a folder they are refused.
+ImportResult import_onnx(const onnx_format::ModelProto& model, const std::string& file, const ImportOptions& options,
+                         const std::filesystem::path& folder = {});
 
-Constant decode_onnx_tensor(const onnx_format::TensorProto& tensor, const std::string& where);
+Constant decode_onnx_tensor(const onnx_format::TensorProto& tensor, const std::string& where,
+                            const std::filesystem::path& folder = {});
 
 // OnnxNode adds the node's attributes and the model's operator set to NodeImport. The readers give the default when the
 // attribute is absent and throw UserError when it has another type.

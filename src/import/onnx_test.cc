@@ -181,7 +181,7 @@ TEST(OnnxTensor, RefusesCountsThatTheDataDoesNotHold) {
 TEST(OnnxTensor, RefusesExternalDataWithAdvice) {
   TensorProto tensor;
   Builder::set(tensor, "t", TensorProto::FLOAT, {1}).set_data_location(TensorProto::EXTERNAL);
-  EXPECT_THAT(user_error([&] { decode_onnx_tensor(tensor, "w"); }), HasSubstr("Save the model in one file"));
+  EXPECT_THAT(user_error([&] { decode_onnx_tensor(tensor, "w"); }), HasSubstr("was not read from a folder"));
 }
 
 TEST(OnnxTensor, RefusesStringsAndComplexNumbers) {
@@ -752,6 +752,83 @@ TEST(OnnxShape, ComputesShapesAsIntegers) {
   EXPECT_EQ(find_node(graph, "s").get_int("start", 0), 1);
   EXPECT_EQ(graph.value(find_node(graph, "g").outputs[0]).dtype, DType::kInt);
   EXPECT_EQ(graph.value(graph.outputs[0]).dtype, DType::kFloat);
+}
+
+// --- External data ---------------------------------------------------------------------------------------------------
+
+// external_model is x + w with w of `dims` in another file.
+std::string external_model(const Ints& dims, const std::vector<std::pair<std::string, std::string>>& entries) {
+  onnx_format::ModelProto model;
+  model.add_opset_import()->set_version(13);
+  auto& graph = *model.mutable_graph();
+  auto* x = graph.add_input();
+  x->set_name("x");
+  x->mutable_type()->mutable_tensor_type()->set_elem_type(TensorProto::FLOAT);
+  auto* node = graph.add_node();
+  node->set_op_type("Add");
+  node->add_input("x");
+  node->add_input("w");
+  node->add_output("y");
+  graph.add_output()->set_name("y");
+  TensorProto& w = *graph.add_initializer();
+  w.set_name("w");
+  w.set_data_type(TensorProto::FLOAT);
+  for (int64_t dim : dims) w.add_dims(dim);
+  w.set_data_location(TensorProto::EXTERNAL);
+  for (const auto& [key, value] : entries) {
+    auto* entry = w.add_external_data();
+    entry->set_key(key);
+    entry->set_value(value);
+  }
+  return model.SerializeAsString();
+}
+
+std::string floats(const std::vector<float>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
+}
+
+std::vector<float> weight_of(const std::filesystem::path& path) {
+  const Graph graph = import_model(path);
+  return floats_of(graph, graph.nodes.at(0).inputs.at(1));
+}
+
+TEST(OnnxExternalData, IsReadAtItsPlaceInItsFile) {
+  const TempFolder folder(
+      Files{{"all.onnx", external_model({2}, {{"location", "w.bin"}})},
+            {"part.onnx", external_model({1, 2}, {{"location", "in/w.bin"}, {"offset", "8"}, {"length", "8"}})},
+            {"w.bin", floats({1, 2})},
+            {"in/w.bin", floats({0, 0, 3, 4, 5})}});
+  EXPECT_THAT(weight_of(folder.path() / "all.onnx"), ElementsAre(1, 2));
+  EXPECT_THAT(weight_of(folder.path() / "part.onnx"), ElementsAre(3, 4));
+}
+
+TEST(OnnxExternalData, SaysWhatIsWrong) {
+  const auto error_of = [](const Ints& dims, const std::vector<std::pair<std::string, std::string>>& entries) {
+    const TempFolder folder(Files{{"m.onnx", external_model(dims, entries)}, {"w.bin", floats({1, 2})}});
+    return user_error([&] { import_model(folder.path() / "m.onnx"); });
+  };
+  EXPECT_THAT(error_of({2}, {{"location", "gone.bin"}}), HasSubstr("\"gone.bin\" is missing"));
+  EXPECT_THAT(error_of({2}, {}), HasSubstr("not inside the model's folder"));
+  EXPECT_THAT(error_of({2}, {{"location", "../w.bin"}}), HasSubstr("not inside the model's folder"));
+  EXPECT_THAT(error_of({2}, {{"location", "/etc/hosts"}}), HasSubstr("not inside the model's folder"));
+  EXPECT_THAT(error_of({3}, {{"location", "w.bin"}}), HasSubstr("which has 8 bytes"));
+  EXPECT_THAT(error_of({2}, {{"location", "w.bin"}, {"offset", "4"}}), HasSubstr("which has 8 bytes"));
+  EXPECT_THAT(error_of({2}, {{"location", "w.bin"}, {"offset", "-4"}}), HasSubstr("is no offset"));
+  EXPECT_THAT(error_of({2}, {{"location", "w.bin"}, {"length", "4"}}), HasSubstr("takes 8 bytes"));
+  EXPECT_THAT(error_of({int64_t{1} << 40, int64_t{1} << 40}, {{"location", "w.bin"}}), HasSubstr("too many elements"));
+  EXPECT_THAT(error_of({int64_t{1} << 50}, {{"location", "w.bin"}}), HasSubstr("which has 8 bytes"));
+}
+
+TEST(OnnxExternalData, MayLieBeyondTwoGibibytes) {
+  constexpr int64_t kOffset = (int64_t{5} << 30) + 4;
+  const TempFolder folder(Files{
+      {"m.onnx", external_model({2}, {{"location", "w.bin"}, {"offset", std::to_string(kOffset)}, {"length", "8"}})},
+      {"w.bin", ""}});
+  std::error_code error;
+  std::filesystem::resize_file(folder.path() / "w.bin", kOffset, error);  // a hole, no disk
+  if (error) GTEST_SKIP() << "no sparse files here: " << error.message();
+  std::ofstream(folder.path() / "w.bin", std::ios::binary | std::ios::app) << floats({6, 7});
+  EXPECT_THAT(weight_of(folder.path() / "m.onnx"), ElementsAre(6, 7));
 }
 
 }  // namespace

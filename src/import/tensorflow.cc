@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/suggest.h"
+#include "import/functions.h"
+#include "import/fused_ops.h"
 #include "import/plain_ops.h"
 #include "import/tensorflow_dropout.h"
+#include "import/tf_reference.h"
 
 namespace treville::import {
 namespace {
@@ -16,28 +18,6 @@ namespace {
 using tf_format::AttrValue;
 using tf_format::GraphDef;
 using tf_format::NodeDef;
-
-// Reference is an input as written: "name", "name:2", or "^name" for an order without data.
-struct Reference {
-  std::string name;
-  int output = 0;
-  bool is_control = false;
-};
-
-Reference parse_reference(const std::string& text) {
-  Reference reference;
-  if (!text.empty() && text[0] == '^') return {text.substr(1), 0, true};
-  const size_t colon = text.rfind(':');
-  if (colon != std::string::npos) {
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, reference.output);
-    if (error == std::errc() && stop == end && colon + 1 < text.size() && reference.output >= 0) {
-      reference.name = text.substr(0, colon);
-      return reference;
-    }
-  }
-  return {text, 0, false};
-}
 
 template <class List>
 bool contains(const List& list, std::string_view op) {
@@ -51,23 +31,30 @@ constexpr auto kNeverOutputs = std::to_array<std::string_view>(
 constexpr auto kVariables = std::to_array<std::string_view>(
     {"Variable", "VariableV2", "VarHandleOp", "ReadVariableOp", "RestoreV2", "Assign", "AssignVariableOp", "SaveV2"});
 
+constexpr auto kControlFlow =
+    std::to_array<std::string_view>({"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase"});
 constexpr int kMostOutputs = 4096;  // of one node
 
 const std::string kIdentity = "Identity";
 
-constexpr auto kCalls = std::to_array<std::string_view>({"PartitionedCall", "StatefulPartitionedCall"});
-
 // Before this producer an empty shape of a placeholder meant "any".
 constexpr int32_t kFirstProducerWithScalarShapes = 24;
 
+[[noreturn]] void refuse_output(const GraphDef& graph, const std::string& name, const std::string& file) {
+  std::vector<std::string_view> known;
+  for (const NodeDef& each : graph.node()) known.push_back(each.name());
+  const std::string_view near = closest(name, known);
+  throw UserError("{}: the graph has no node \"{}\" to compute{}", file, name,
+                  near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near));
+}
+
 class TfImporter {
  public:
-  TfImporter(const GraphDef& proto, const std::string& file, const ImportOptions& options)
-      : proto_(proto), options_(options) {
+  TfImporter(const TfModel& model, const std::string& file, const ImportOptions& options)
+      : model_(model), proto_(model.graph), options_(options) {
     state_.file = file;
     state_.result.graph.name = file;
-    state_.result.graph.format = "tensorflow-graphdef";
-    for (const auto& function : proto.library().function()) functions_.insert(function.signature().name());
+    state_.result.graph.format = model.format;
   }
 
   ImportResult run() {
@@ -120,7 +107,7 @@ class TfImporter {
     read_by_control_.resize(count());
     for (size_t i = 0; i < count(); ++i) {
       for (const std::string& text : node(i).input()) {
-        const Reference reference = parse_reference(text);
+        const TfReference reference = parse_reference(text);
         const size_t from = find_node(reference.name, describe(node(i)));
         (reference.is_control ? read_by_control_ : read_by_data_)[from] = true;
         if (reference.is_control) continue;
@@ -132,15 +119,9 @@ class TfImporter {
   // The outputs are what nobody reads. A node that only an order (^name) reads is none, unless there is no other.
   void choose_outputs() {
     for (const std::string& text : options_.outputs) {
-      const Reference reference = parse_reference(text);
+      const TfReference reference = parse_reference(text);
       const auto found = index_.find(reference.name);
-      if (found == index_.end()) {
-        std::vector<std::string_view> known;
-        for (const NodeDef& each : proto_.node()) known.push_back(each.name());
-        const std::string_view near = closest(reference.name, known);
-        throw UserError("{}: the graph has no node \"{}\" to compute{}", state_.file, reference.name,
-                        near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near));
-      }
+      if (found == index_.end()) refuse_output(proto_, reference.name, state_.file);
       outputs_.push_back({found->second, reference.output});
     }
     for (bool control_counts : {true, false}) {
@@ -226,10 +207,11 @@ class TfImporter {
           refuse_node(state_, proto.name(), proto.op(), "its element type is not supported", {}, {proto.name()})[0];
       return;
     }
+    const auto known = model_.input_names.find(proto.name());
     Value value;
-    value.name = proto.name();
+    value.name = known == model_.input_names.end() ? proto.name() : known->second;
     value.dtype = is_float(*type) ? DType::kFloat : DType::kInt;
-    value.shape = choose_input_shape(state_.file, proto.name(), declared_shape(proto), options_);
+    value.shape = choose_input_shape(state_.file, value.name, declared_shape(proto), options_);
     const ValueId id = state_.result.graph.add_value(std::move(value));
     state_.result.graph.inputs.push_back(id);
     values_[i][0] = id;
@@ -261,15 +243,20 @@ class TfImporter {
       return "the model is not frozen, its weights are variables. Freeze it: "
              "tf.compat.v1.graph_util.convert_variables_to_constants, or convert_variables_to_constants_v2.";
     }
-    if (contains(kCalls, op) || functions_.count(op) > 0) {
-      return "calls of functions are not supported. Freeze the model with its functions inlined: "
-             "convert_variables_to_constants_v2(f, lower_control_flow=False).";
+    if (contains(kControlFlow, op)) {
+      return "loops and conditions on computed values are not supported. Export the model without them: recurrent "
+             "layers with unroll=True, or as a Keras or ONNX file.";
     }
     return std::string(advice_for(op).value_or("not supported"));
   }
 
   void import_node(size_t i) {
     const NodeDef& proto = node(i);
+    const auto weight = model_.weights.find(proto.name());
+    if (weight != model_.weights.end()) {
+      values_[i][0] = state_.result.graph.add_constant(proto.name(), weight->second());
+      return;
+    }
     std::vector<std::optional<ValueId>> inputs;
     for (const Edge& edge : edges_[i]) inputs.push_back(value_of(edge));
     const size_t nodes_before = state_.result.graph.nodes.size();
@@ -306,10 +293,10 @@ class TfImporter {
     return names;
   }
 
+  const TfModel& model_;
   const GraphDef& proto_;
   const ImportOptions& options_;
   ImportState state_;
-  std::unordered_set<std::string> functions_;
   std::unordered_map<std::string, size_t> index_;
   std::vector<std::vector<Edge>> edges_;  // data inputs of each node
   std::vector<std::set<int>> reads_;      // which outputs of each node are read
@@ -321,8 +308,30 @@ class TfImporter {
 
 }  // namespace
 
-ImportResult import_tensorflow(const GraphDef& graph, const std::string& file, const ImportOptions& options) {
-  return TfImporter(graph, file, options).run();
+ImportResult import_tensorflow(TfModel model, const std::string& file, const ImportOptions& options) {
+  expand_fused_ops(model.graph);
+  return TfImporter(model, file, options).run();
+}
+
+ImportResult import_tensorflow(GraphDef graph, const std::string& file, const ImportOptions& options) {
+  ImportOptions flat_options = options;
+  TfModel model;
+  inline_library(graph, flat_options.outputs, file);
+  model.graph = std::move(graph);
+  return import_tensorflow(std::move(model), file, flat_options);
+}
+
+void inline_library(GraphDef& graph, std::vector<std::string>& outputs, const std::string& file) {
+  if (graph.library().function_size() == 0) return;
+  std::unordered_set<std::string_view> names;
+  for (const NodeDef& each : graph.node()) names.insert(each.name());
+  for (const std::string& output : outputs) {
+    const TfReference reference = parse_reference(output);
+    if (names.count(reference.name) == 0) refuse_output(graph, reference.name, file);
+  }
+  FlatGraph flat = inline_functions(graph, outputs.empty() ? unread_nodes(graph) : outputs, file);
+  if (!outputs.empty()) outputs = std::move(flat.roots);
+  graph = std::move(flat.graph);
 }
 
 std::optional<ElementType> tf_element_type(int32_t data_type) {

@@ -1,10 +1,12 @@
-// The TensorFlow importer: tensorflow.cc walks a frozen GraphDef, tensorflow_ops.cc is the table of operations. A new
-// operation is one function and one row there.
+// The TensorFlow importer: tensorflow.cc walks a GraphDef, tensorflow_ops.cc is the table of operations. A new
+// operation is one function and one row there. Frozen graphs, SavedModels and TensorFlow.js models all come down to it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "import/node_import.h"
@@ -18,8 +20,22 @@ struct Edge {
   int output = 0;
 };
 
+// TfModel is a graph without calls of functions, and what its container knows besides.
+struct TfModel {
+  tf_format::GraphDef graph;
+  std::string format = "tensorflow-graphdef";
+  // weights gives the values of nodes that hold none themselves, by node: a value is read when an output needs it.
+  std::unordered_map<std::string, std::function<Constant()>> weights;
+  // input_names gives the names the user knows inputs by, by node.
+  std::unordered_map<std::string, std::string> input_names;
+};
+
 // import_tensorflow translates a parsed graph; `file` is its name for messages.
-ImportResult import_tensorflow(const tf_format::GraphDef& graph, const std::string& file, const ImportOptions& options);
+ImportResult import_tensorflow(TfModel model, const std::string& file, const ImportOptions& options);
+ImportResult import_tensorflow(tf_format::GraphDef graph, const std::string& file, const ImportOptions& options);
+
+// inline_library unfolds the functions a graph brings along, if any; outputs become references into the flat graph.
+void inline_library(tf_format::GraphDef& graph, std::vector<std::string>& outputs, const std::string& file);
 
 Constant decode_tf_tensor(const tf_format::TensorProto& tensor, FillBudget& fills, const std::string& where);
 

@@ -423,13 +423,6 @@ TEST(TfArithmetic, QuotientsOfShapesRoundDown) {
   EXPECT_EQ(graph.value(find_node(graph, "n").inputs[1]).dtype, DType::kInt);
 }
 
-TEST(TfModel, CallsOfFunctionsSayHowToInlineThem) {
-  Builder builder;
-  builder.proto().mutable_library()->add_function()->mutable_signature()->set_name("__inference_call_12");
-  builder.node("__inference_call_12", {"x"});
-  EXPECT_THAT(builder.refusal(), HasSubstr("Freeze the model with its functions inlined"));
-}
-
 TEST(TfModel, LoopsAreListedNotCalledDamaged) {
   Builder builder;
   builder.node("Enter", {"x"}, "enter");

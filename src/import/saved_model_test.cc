@@ -1,0 +1,3 @@
+#include "import/saved_model.h"
+
+#include <gtest/gtest.h>
