@@ -143,7 +143,7 @@ std::vector<Case> cases() {
       {"DemoWithoutPicture", {"demo", "nothere.png"}, "nothere.png"},
 
       {"ModelMissing", {"inspect", "nope.onnx"}, "no such file"},
-      {"ModelIsAFolder", {"inspect", "$X"}, "directory"},
+      {"ModelIsAFolder", {"inspect", "$X"}, "found another folder"},
       {"ModelEmpty", {"inspect", "$X/empty.onnx"}, "empty"},
       {"OnnxCutShort", {"compile", "$X/cut.onnx", "-o", "out"}, "damaged or cut short"},
       {"GraphDefCutShort", {"compile", "$X/cut.pb", "-o", "out"}, "damaged or cut short"},

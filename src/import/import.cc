@@ -82,7 +82,7 @@ std::string read_whole(std::ifstream& stream, const std::string& file, uintmax_t
 
 ImportResult read_directory(const std::filesystem::path& path, const std::string& file, const ImportOptions& options) {
   if (std::filesystem::exists(path / "saved_model.pb")) return import::import_saved_model(path, file, options);
-  throw UserError("{}: expected a model file (.onnx, .pb) or the folder of a SavedModel, found another folder", file);
+  throw UserError("{}: expected a model file or the folder of a SavedModel, found another folder", file);
 }
 
 // A GraphDef begins with its nodes (field 1, a message); an ONNX model and a SavedModel with a version (field 1, a
