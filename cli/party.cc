@@ -190,6 +190,7 @@ Json result_json(const PartySide& side, Session& session, const Outcome& outcome
   result["seconds"] = {{"handshake", outcome.timing.handshake}, {"setup", outcome.timing.setup}};
   result["cpu_seconds"] = {{"setup", outcome.timing.setup_cpu},
                            {"inferences", outcome.timing.total_cpu - outcome.timing.setup_cpu}};
+  result["resident_bytes"] = largest_resident_bytes();
   add_tls(result, session);
   return result;
 }

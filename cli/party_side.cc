@@ -161,6 +161,12 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+int64_t largest_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
 Json session_json(const PartySide& side, const Session& session) {
   Json result = {{"party", index_of(session.self)},
                  {"name", side.federation.member(session.self).name},

@@ -71,6 +71,8 @@ class Reporter {
 
 double seconds_since(std::chrono::steady_clock::time_point start);
 double cpu_seconds();
+// largest_resident_bytes is the most memory this process has had so far, program and libraries included.
+int64_t largest_resident_bytes();
 
 // session_json is what both commands report of a session; weights_text says the same of the weights for people.
 Json session_json(const PartySide& side, const Session& session);

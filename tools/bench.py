@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 """Measure secure inference of whole networks: three processes over TLS on this machine.
 
-    tools/bench.py --treville build/release/treville [--models DIR] [--repeat 5] [--json]
+    tools/bench.py --treville build/release/treville [--models DIR] [--repeat 5] [--ring 64] [--json]
+    tools/bench.py --models DIR --only resnet50 --batches 1,2,4,8,16,32     # the curve over batches
 
-Each network runs in one session with REPEAT inputs; the table shows the median and the spread of the seconds from the
-moment all three parties hold program, weights and session to the output at the client, offline work included. Bytes
-and rounds are exact. Compilation, start, handshake and the sharing of weights are not in the seconds; CPU is of all parties per inference.
+Each network runs in one session on its samples, REPEAT times over; the table shows the median and the spread of the
+seconds from the moment all three parties hold program, weights and session to the output at the client, offline work
+included. The online part is measured in a session of its own, whose offline phase was preprocessed to disk. Bytes and
+rounds are exact. Compilation, start, handshake and the sharing of weights are not in the seconds; CPU is of all parties
+per inference; resident is the largest process, with program and weights.
 Models: the digit CNN of this repository, and what --models holds of the networks listed below (./dev models makes them).
 """
 import argparse
+import ast
 import datetime
 import json
 import pathlib
@@ -16,6 +20,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -41,15 +46,71 @@ def networks(models: pathlib.Path | None):
             yield path.stem, path, inputs, inputs
 
 
-def run(treville: str, model, inputs, calibration, repeat: int, ring: int | None):
-    command = [treville, "run", str(model), "--calibrate", str(calibration), "--json"]
-    command += sum((["--input", str(inputs)] for _ in range(repeat)), [])
-    if ring:
-        command += ["--ring", str(ring)]
-    result = subprocess.run(command, capture_output=True, text=True)
+def call(command):
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if result.returncode not in (0, 1):
-        sys.exit(f"{' '.join(command)} failed: {result.stderr}")
+        sys.exit(f"{' '.join(map(str, command))} failed: {result.stderr}")
     return json.loads(result.stdout)
+
+
+def flags(calibration, ring, batch):
+    chosen = ["--calibrate", calibration, "--json"]
+    chosen += ["--ring", ring] if ring else []
+    return chosen + (["--batch", batch] if batch else [])
+
+
+def run(treville, model, inputs, calibration, repeat, ring, batch=None):
+    return call([treville, "run", model, *flags(calibration, ring, batch), *["--input", inputs] * repeat])
+
+
+def online_seconds(treville, model, inputs, calibration, ring):
+    """Seconds of the online phase alone, for each sample: the offline phase of all is preprocessed first."""
+    count = read_npy(inputs)[0][0]
+    with tempfile.TemporaryDirectory() as store:
+        kept = [*flags(calibration, ring, None), "--store", store]
+        call([treville, "preprocess", model, "--count", count, *kept])
+        report = call([treville, "run", model, "--input", inputs, "--preprocessed", *kept])
+    return [inference["seconds"] for inference in report["inferences"]]
+
+
+def read_npy(path):
+    """Shape and bytes of a C-ordered array."""
+    data = pathlib.Path(path).read_bytes()
+    size = int.from_bytes(data[8:10], "little") + 10
+    header = ast.literal_eval(data[10:size].decode())
+    if header["descr"] != "<f4" or header["fortran_order"]:
+        sys.exit(f"{path}: expected float32 in C order")
+    return header["shape"], data[size:]
+
+
+def write_repeated(path, inputs, count):
+    """Writes `count` samples, those of `inputs` over and over."""
+    shape, data = read_npy(inputs)
+    size = len(data) // shape[0]
+    header = str({"descr": "<f4", "fortran_order": False, "shape": (count, *shape[1:])}).encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    samples = (data[i % shape[0] * size:][:size] for i in range(count))
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"".join(samples))
+
+
+def curve(options, name, model, inputs, calibration):
+    """Time, traffic and memory over batches, each for one image."""
+    print(f"{name}, ring {options.ring or 32}; each figure for one image but memory; {machine()}\n")
+    print("| batch | seconds | CPU s | traffic MB | online MB | rounds | tensors MB | resident MB |\n|---|---|---|---|---|---|---|---|")
+    for batch in map(int, options.batches.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            repeated = pathlib.Path(folder) / "inputs.npy"
+            runs = max(2, options.repeat)
+            write_repeated(repeated, inputs, batch * runs)
+            report = run(options.treville, model, repeated, calibration, 1, options.ring, batch)
+        seconds = statistics.median(i["seconds"] for i in report["inferences"]) / batch
+        cpu = sum(p["cpu_seconds"]["inferences"] for p in report["processes"]) / batch / runs
+        traffic = report["bytes_per_inference"]
+        tensors = max(sum(walk["peak_bytes"] for walk in p["memory"]) for p in report["processes"])
+        resident = max(p["resident_bytes"] for p in report["processes"])
+        print(f"| {batch} | {seconds:.3f} | {cpu:.2f} | {(traffic['offline'] + traffic['online']) / 1e6 / batch:.1f} "
+              f"| {traffic['online'] / 1e6 / batch:.1f} | {report['online_rounds']} | {tensors / 1e6:.0f} "
+              f"| {resident / 1e6:.0f} |", flush=True)
 
 
 def main() -> int:
@@ -61,6 +122,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", help="networks whose name contains this")
     parser.add_argument("--ring", type=int, choices=(32, 64))
+    parser.add_argument("--batches", help="batch sizes, 1,2,4,8: the curve of each network instead of the table")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.only_kernels and not options.kernels:
@@ -77,7 +139,11 @@ def main() -> int:
     for name, model, inputs, calibration in [] if options.only_kernels else networks(options.models):
         if options.only and options.only not in name:
             continue
+        if options.batches:
+            curve(options, name, model, inputs, calibration)
+            continue
         report = run(options.treville, model, inputs, calibration, options.repeat, options.ring)
+        online = online_seconds(options.treville, model, inputs, calibration, options.ring)
         seconds = [inference["seconds"] for inference in report["inferences"]]
         cpu = sum(p["cpu_seconds"]["inferences"] for p in report["processes"]) / len(seconds)
         peaks = [sum(walk["peak_bytes"] for walk in p["memory"]) for p in report["processes"]]
@@ -87,6 +153,8 @@ def main() -> int:
             "cpu_seconds": cpu, "offline_bytes": report["bytes_per_inference"]["offline"],
             "online_bytes": report["bytes_per_inference"]["online"], "setup_bytes": report["bytes_per_inference"]["setup_once"],
             "online_rounds": report["online_rounds"], "peak_bytes": max(peaks),
+            "online_median_seconds": statistics.median(online), "online_min_seconds": min(online),
+            "online_max_seconds": max(online), "resident_bytes": max(p["resident_bytes"] for p in report["processes"]),
             "agrees": report["plaintext"]["agrees"], "largest_error": report["plaintext"]["largest_error"],
         })
     if options.json:
@@ -95,16 +163,18 @@ def main() -> int:
             document["kernels"] = kernels
         print(json.dumps(document, indent=2))
         return 0
-    if options.only_kernels:
+    if options.only_kernels or options.batches:
         return 0
     print(f"{machine()}; {datetime.date.today().isoformat()}; three processes over TLS on loopback\n")
-    print("| network | ring | seconds, median (min to max) | CPU s | traffic MB | online MB | set-up MB | rounds | tensors MB | agrees |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| network | ring | seconds, median (min to max) | online part, median (min to max) | CPU s | traffic MB | online MB "
+          "| set-up MB | rounds | tensors MB | resident MB | agrees |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for r in rows:
         total = r["offline_bytes"] + r["online_bytes"]
         print(f"| {r['network']} | {r['ring']} | {r['median_seconds']:.3f} ({r['min_seconds']:.3f} to {r['max_seconds']:.3f}) "
+              f"| {r['online_median_seconds']:.3f} ({r['online_min_seconds']:.3f} to {r['online_max_seconds']:.3f}) "
               f"| {r['cpu_seconds']:.2f} | {total / 1e6:.1f} | {r['online_bytes'] / 1e6:.1f} | {r['setup_bytes'] / 1e6:.1f} "
-              f"| {r['online_rounds']} | {r['peak_bytes'] / 1e6:.0f} | {'yes' if r['agrees'] else 'no'} |")
+              f"| {r['online_rounds']} | {r['peak_bytes'] / 1e6:.0f} | {r['resident_bytes'] / 1e6:.0f} | {'yes' if r['agrees'] else 'no'} |")
     return 0
 
 
