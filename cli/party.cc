@@ -33,6 +33,7 @@ struct Options {
   std::string output;
   std::optional<int> count;
   bool preprocessed = false;
+  bool profile = false;
 };
 
 const InputStep& input_step(const Program& program) {
@@ -70,6 +71,7 @@ struct Timing {
   double handshake = 0, setup = 0;
   double setup_cpu = 0;  // of this process until everything was set up
   std::vector<double> inferences;
+  std::vector<double> steps;  // of the online walk, with --profile
   double total_cpu = 0;
 };
 
@@ -129,6 +131,36 @@ class Engine {
   std::unique_ptr<PreprocessedRuns> from_records_;
 };
 
+// StepClock adds up how long each step of the online walk takes, waiting included: the walk is straight, so that the
+// times of its steps add up to its own.
+class StepClock {
+ public:
+  explicit StepClock(size_t steps) : seconds_(steps) {}
+  StepObserver around(StepObserver observer) {
+    observer.before = [this, before = std::move(observer.before)](StepId id, const Step& step) {
+      if (index_of(id) == 0) last_ = Clock::now();
+      if (before) before(id, step);
+    };
+    observer.after = [this, after = std::move(observer.after)](StepId id, const Step& step, const Shared* result) {
+      if (after) after(id, step, result);
+      const auto now = Clock::now();
+      seconds_[index_of(id)] += std::chrono::duration<double>(now - last_).count();
+      last_ = now;
+    };
+    return observer;
+  }
+  // mean of each step over the inferences.
+  std::vector<double> mean(int count) const {
+    std::vector<double> result = seconds_;
+    for (double& seconds : result) seconds /= count;
+    return result;
+  }
+
+ private:
+  std::vector<double> seconds_;
+  Clock::time_point last_;
+};
+
 Outcome run_inferences(const PartySide& side, Session& session, const Options& options,
                        const std::vector<RingTensor>& inputs, int count, Reporter& reporter) {
   Outcome outcome;
@@ -145,6 +177,7 @@ Outcome run_inferences(const PartySide& side, Session& session, const Options& o
   const std::string input_name = input_step(side.program).name;
   // The dealer's online walk waits for the result: progress is that of its offline walk, where it has one.
   const bool offline_shows = session.self == PartyId::kDealer && !options.preprocessed;
+  StepClock clock(side.program.steps.size());
   for (int i = 0; i < count; ++i) {
     std::map<std::string, RingTensor> named;
     if (!inputs.empty()) named[input_name] = inputs[static_cast<size_t>(i)].clone();
@@ -152,7 +185,8 @@ Outcome run_inferences(const PartySide& side, Session& session, const Options& o
     run.inference = static_cast<uint32_t>(i);
     PassOptions pass_options;
     pass_options.observe = [&, i](Phase phase) {
-      return reporter.observer(phase == (offline_shows ? Phase::kOffline : Phase::kOnline), i);
+      StepObserver observer = reporter.observer(phase == (offline_shows ? Phase::kOffline : Phase::kOnline), i);
+      return options.profile && phase == Phase::kOnline ? clock.around(std::move(observer)) : observer;
     };
     const PartyOutputs result = engine.run(run, pass_options, outcome);
     std::vector<NamedOutput> outputs;
@@ -163,6 +197,7 @@ Outcome run_inferences(const PartySide& side, Session& session, const Options& o
     keep_largest(outcome.peaks, result.peaks);
   }
   outcome.timing.total_cpu = cpu_seconds();
+  if (options.profile) outcome.timing.steps = clock.mean(count);
   return outcome;
 }
 
@@ -190,6 +225,7 @@ Json result_json(const PartySide& side, Session& session, const Outcome& outcome
   result["seconds"] = {{"handshake", outcome.timing.handshake}, {"setup", outcome.timing.setup}};
   result["cpu_seconds"] = {{"setup", outcome.timing.setup_cpu},
                            {"inferences", outcome.timing.total_cpu - outcome.timing.setup_cpu}};
+  if (options.profile) result["step_seconds"] = outcome.timing.steps;
   result["resident_bytes"] = largest_resident_bytes();
   add_tls(result, session);
   return result;
@@ -298,6 +334,7 @@ Command add_party(CLI::App& root) {
   app->add_option("--count", options->count,
                   "How many inputs there will be (all parties must agree; default: the inputs given, or 1)")
       ->check(CLI::Range(1, 1'000'000));
+  app->add_flag("--profile", options->profile, "With --json: the seconds of every step of the online walk");
   app->add_flag("--preprocessed", options->preprocessed,
                 "Run the online phase alone, from what `treville preprocess` left (all parties must agree)");
   return {app, [options] { return party(*options); }};

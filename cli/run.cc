@@ -353,6 +353,60 @@ void write_outputs(const std::string& path, const std::vector<Sample>& samples) 
   write_npy(path, joined);
 }
 
+// LayerTime is one layer of the model: how long the model owner's online walk spends in its steps, waiting included,
+// and what it computes and sends. The times of all layers add up to the walk's.
+struct LayerTime {
+  std::string layer, operations;
+  double seconds = 0;
+  int64_t macs = 0;  // of one party
+  int64_t offline_bytes = 0, online_bytes = 0;
+};
+
+std::vector<LayerTime> layer_times(const Program& program, const CostReport& cost, const LocalResult& local) {
+  const auto seconds = local.parties[1].at("step_seconds").get<std::vector<double>>();
+  CHECK(seconds.size() == program.steps.size(), "{} times for {} steps", seconds.size(), program.steps.size());
+  std::vector<LayerTime> layers;
+  for (size_t i = 0; i < program.steps.size(); ++i) {
+    const Step& step = program.steps[i];
+    if (layers.empty() || layers.back().layer != step.layer) layers.push_back({step.layer, {}, 0, 0, 0, 0});
+    LayerTime& layer = layers.back();
+    if (layer.operations.find(name_of(step.body)) == std::string::npos)
+      layer.operations += (layer.operations.empty() ? "" : ", ") + std::string(name_of(step.body));
+    layer.seconds += seconds[i];
+    layer.offline_bytes += cost.steps[i].offline_bytes;
+    layer.online_bytes += cost.steps[i].online_bytes;
+    if (const auto* linear = std::get_if<LinearStep>(&step.body))
+      for (const LinearTerm& term : linear->terms) layer.macs += macs(term.map);
+  }
+  return layers;
+}
+
+Json layers_json(const std::vector<LayerTime>& layers) {
+  Json list = Json::array();
+  for (const LayerTime& layer : layers) {
+    list.push_back({{"layer", layer.layer},
+                    {"operations", layer.operations},
+                    {"seconds", layer.seconds},
+                    {"macs", layer.macs},
+                    {"offline_bytes", layer.offline_bytes},
+                    {"online_bytes", layer.online_bytes}});
+  }
+  return list;
+}
+
+void print_layers(const std::vector<LayerTime>& layers) {
+  double total = 0;
+  for (const LayerTime& layer : layers) total += layer.seconds;
+  Table table({"layer", "operations", "time", "of all", "MACs of a party", "offline", "online"});
+  table.left(1);
+  for (const LayerTime& layer : layers) {
+    table.add({layer.layer, layer.operations, human_seconds(layer.seconds),
+               fmt::format("{:.1f} %", 100 * layer.seconds / std::max(total, 1e-9)), human_count(layer.macs),
+               human_bytes(layer.offline_bytes), human_bytes(layer.online_bytes)});
+  }
+  fmt::print("{}\n", table.text());
+}
+
 // print_notes says what went wrong with what a party keeps, which a run survives.
 void print_notes(const LocalResult& local) {
   for (const Json& party : local.parties) {
@@ -391,6 +445,7 @@ int run_model(const RunOptions& options, const std::vector<std::string>& next_st
     job.inputs = &tensors;
     job.store = options.store;
     if (options.preprocessed) job.arguments.push_back("--preprocessed");
+    if (options.profile) job.arguments.push_back("--profile");
     local = run_local_parties(
         job, [&](int64_t done, int64_t total, const std::string& what) { progress.show(done, total, what); });
   }
@@ -404,10 +459,14 @@ int run_model(const RunOptions& options, const std::vector<std::string>& next_st
                          !options.no_check,
                          options.preprocessed};
   print_notes(local);
+  const std::vector<LayerTime> layers = options.profile ? layer_times(program, cost, local) : std::vector<LayerTime>{};
   if (!options.output.empty()) write_outputs(options.output, samples);
   if (options.json) {
-    print_json(report_json(report, labels));
+    Json object = report_json(report, labels);
+    if (options.profile) object["layers"] = layers_json(layers);
+    print_json(object);
   } else {
+    if (options.profile) print_layers(layers);
     print_result(report, labels, next_steps);
   }
   return report.checked && !report.agrees() ? kDisagreement : kSuccess;
@@ -437,6 +496,7 @@ Command add_run(CLI::App& root) {
                   "Where the three parties keep things between runs: shares of the weights, preprocessed inferences");
   app->add_flag("--preprocessed", options->preprocessed,
                 "Run the online phase alone, from what `treville preprocess` left in --store");
+  app->add_flag("--profile", options->profile, "Show where the time goes, layer by layer");
   app->add_flag("--no-check", options->no_check, "Do not run the float model for comparison");
   return {app, [options] {
             return run_model(*options,

@@ -16,6 +16,7 @@ struct RunOptions {
   std::string output;
   std::string store;  // where the parties keep things between runs; empty: nowhere
   bool preprocessed = false;
+  bool profile = false;
   bool no_check = false;
   bool json = false;
 };

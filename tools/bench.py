@@ -3,6 +3,7 @@
 
     tools/bench.py --treville build/release/treville [--models DIR] [--repeat 5] [--ring 64] [--json]
     tools/bench.py --models DIR --only resnet50 --batches 1,2,4,8,16,32     # the curve over batches
+    tools/bench.py --models DIR --only resnet50 --layers --name-parts 1    # where the time goes
 
 Each network runs in one session on its samples, REPEAT times over; the table shows the median and the spread of the
 seconds from the moment all three parties hold program, weights and session to the output at the client, offline work
@@ -113,6 +114,35 @@ def curve(options, name, model, inputs, calibration):
               f"| {resident / 1e6:.0f} |", flush=True)
 
 
+def layers(options, name, model, inputs, calibration):
+    """Where the time of one inference goes, by layer, against two limits: the multiply-accumulates of all parties at the
+    kernel's rate on all cores, and all bytes at the rate of the loopback. What is above both is the gap."""
+    report = call([options.treville, "run", model, "--input", inputs, "--profile", *flags(calibration, options.ring, None)])
+    wide = report["ring"] == 64
+    rate = options.gmacs or (9 if wide else 35)
+    cores = sum(line.startswith("processor") for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines())
+    groups = {}
+    for layer in report["layers"]:
+        key = ".".join(layer["layer"].split(".")[: options.name_parts]) if options.name_parts else layer["layer"]
+        row = groups.setdefault(key, {"seconds": 0, "macs": 0, "bytes": 0, "operations": []})
+        row["seconds"] += layer["seconds"]
+        row["macs"] += layer["macs"]
+        row["bytes"] += layer["offline_bytes"] + layer["online_bytes"]
+        row["operations"] += [o for o in layer["operations"].split(", ") if o not in row["operations"]]
+    print(f"{name}, ring {report['ring']}: {rate} giga-MAC/s on each of {cores} cores, {options.gbytes} GB/s; {machine()}\n")
+    print("| layers | operations | ms | MACs of a party, M | traffic MB | compute limit ms | bytes limit ms | gap ms |")
+    print("|---|---|---|---|---|---|---|---|")
+    total = [0.0] * 6
+    for key, row in groups.items():
+        figures = [1e3 * row["seconds"], row["macs"] / 1e6, row["bytes"] / 1e6,
+                   1e3 * 3 * row["macs"] / (cores * rate * 1e9), 1e3 * row["bytes"] / (options.gbytes * 1e9)]
+        figures.append(figures[0] - figures[3] - figures[4])
+        total = [a + b for a, b in zip(total, figures)]
+        if figures[0] >= options.least:
+            print(f"| {key} | {', '.join(row['operations'])} | " + " | ".join(f"{f:.1f}" for f in figures) + " |")
+    print("| **all** | | " + " | ".join(f"**{f:.1f}**" for f in total) + " |", flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--treville", default=str(ROOT / "build/release/treville"))
@@ -123,6 +153,11 @@ def main() -> int:
     parser.add_argument("--only", help="networks whose name contains this")
     parser.add_argument("--ring", type=int, choices=(32, 64))
     parser.add_argument("--batches", help="batch sizes, 1,2,4,8: the curve of each network instead of the table")
+    parser.add_argument("--layers", action="store_true", help="where the time of each network goes instead of the table")
+    parser.add_argument("--name-parts", type=int, help="with --layers: join layers whose names begin with as many parts")
+    parser.add_argument("--least", type=float, default=0, help="with --layers: leave out rows below so many ms")
+    parser.add_argument("--gmacs", type=float, help="giga-MAC/s of the kernel on a core (default 35, 9 in the wide ring)")
+    parser.add_argument("--gbytes", type=float, default=1.3, help="GB/s of TLS on the loopback (default 1.3)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.only_kernels and not options.kernels:
@@ -138,6 +173,9 @@ def main() -> int:
     rows = []
     for name, model, inputs, calibration in [] if options.only_kernels else networks(options.models):
         if options.only and options.only not in name:
+            continue
+        if options.layers:
+            layers(options, name, model, inputs, calibration)
             continue
         if options.batches:
             curve(options, name, model, inputs, calibration)
@@ -163,7 +201,7 @@ def main() -> int:
             document["kernels"] = kernels
         print(json.dumps(document, indent=2))
         return 0
-    if options.only_kernels or options.batches:
+    if options.only_kernels or options.batches or options.layers:
         return 0
     print(f"{machine()}; {datetime.date.today().isoformat()}; three processes over TLS on loopback\n")
     print("| network | ring | seconds, median (min to max) | online part, median (min to max) | CPU s | traffic MB | online MB "
