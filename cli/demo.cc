@@ -37,7 +37,7 @@ int demo(const Options& options) {
   if (run.inputs.empty()) run.inputs.push_back((digits / "samples").string());
   return run_model(run,
                    {"./dev demo my-digit.png          a picture of yours (white on black; --paper for ink on paper)",
-                    "treville run MODEL --input FILE   a model of yours: .pb or .onnx",
+                    "treville run MODEL --input FILE   a model of yours: TensorFlow, Keras, ONNX",
                     "treville --help                   everything else; the program is build/release/treville"});
 }
 
