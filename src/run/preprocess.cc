@@ -15,7 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // The messages between the walks, on the set-up's channel. Their parts lie above those of any protocol's set-up.
-enum class Between : uint16_t { kFirst = 0xff00, kLeft, kProposal, kReady };
+enum class Between : uint16_t { kFirst = 0xff00, kLeft, kProposal, kReady, kMade };
 
 constexpr uint32_t kNone = 0xffffffff;  // no record left
 
@@ -174,6 +174,8 @@ void preprocess(std::string_view protocol, Session& session, ProtocolPasses& pas
     }
     if (options.done) options.done(i + 1);
   }
+  // The dealer sends and waits for nobody: only when all three have written all records is any of them done.
+  tell_all(session, Between::kMade, {});
 }
 
 void check_left(Session& session, const Records& records, int64_t count, int64_t others) {

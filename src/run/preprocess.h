@@ -30,7 +30,8 @@ struct PreprocessOptions {
   std::function<void(int64_t done)> done;
 };
 
-// preprocess makes `count` records. Memory stays that of one inference's walk; records go to disk as they are made.
+// preprocess makes `count` records, and returns when all three parties have them. Memory stays that of one inference's
+// walk; records go to disk as they are made.
 // An error ends it at all parties; the records finished before stay.
 void preprocess(std::string_view protocol, Session& session, ProtocolPasses& passes, const Program& program,
                 Records& records, const PreprocessOptions& options);
