@@ -155,6 +155,19 @@ std::vector<Truth> Dataset::folder_truths() const {
   return truths;
 }
 
+void LabelledData::add_to(CLI::App& app) {
+  app.add_option("--data", data, "Samples: a .npy file (batch first), an image, a folder, or a folder of class folders")
+      ->required();
+  app.add_option(
+      "--labels", labels,
+      "True classes: .npy [n] (or 0/1 [n, questions]), or a text file with a class or \"file,class\" a line");
+  app.add_option("--samples", samples, "Use the first N samples only")->check(CLI::Range(1, 100'000'000));
+}
+
+std::vector<Truth> LabelledData::truths(const Dataset& opened) const {
+  return labels.empty() ? opened.folder_truths() : read_truths(labels, opened);
+}
+
 std::vector<Truth> read_truths(const std::string& path, const Dataset& data) {
   std::vector<Truth> truths = fs::path(path).extension() == ".npy" ? truths_of_array(path) : truths_of_text(path, data);
   const auto count = static_cast<size_t>(data.size());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "accuracy/metrics.h"
+#include "cli/command.h"
 #include "data/image.h"
 #include "tensor/float_tensor.h"
 
@@ -41,6 +42,17 @@ class Dataset {
   std::vector<Sample> samples_;
   std::string held_path_;  // the file read last
   FloatTensor held_;
+};
+
+// LabelledData are the options that name samples and what they really are.
+struct LabelledData {
+  std::string data, labels;
+  int64_t samples = 0;  // at most so many; 0: all
+
+  void add_to(CLI::App& app);
+  Dataset open(const Shape& shape, const Preprocess& preprocess) const { return {data, shape, preprocess, samples}; }
+  // truths come from --labels, else from the folders of the samples; none where neither says.
+  std::vector<Truth> truths(const Dataset& opened) const;
 };
 
 // read_truths reads the true classes of `data`, or the answers to several yes-no questions:

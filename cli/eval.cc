@@ -26,9 +26,9 @@ namespace fs = std::filesystem;
 
 struct Options {
   ModelOptions model;
-  std::string data, labels, results;
+  LabelledData labelled;
+  std::string results;
   std::vector<std::string> computings;
-  int64_t samples = 0;
   int64_t per_session = 64;
   bool json = false;
 };
@@ -249,11 +249,11 @@ int eval(const Options& options) {
   const std::vector<Computing> computings = computings_of(options.computings);
   check_writable("--results", options.results);
   const CompiledModel model = compile_model(options.model);
-  Dataset data(options.data, model.input_shape, parse_preprocess(options.model.preprocess), options.samples);
-  const std::vector<Truth> truths = options.labels.empty() ? data.folder_truths() : read_truths(options.labels, data);
+  Dataset data = options.labelled.open(model.input_shape, parse_preprocess(options.model.preprocess));
+  const std::vector<Truth> truths = options.labelled.truths(data);
   ResultsFile results(options.results, {{"treville", "evaluation"},
                                         {"program", hex(digest(model.compiled.program))},
-                                        {"data", fs::path(options.data).filename().string()},
+                                        {"data", fs::path(options.labelled.data).filename().string()},
                                         {"preprocessing", options.model.preprocess}});
   for (const Computing computing : computings) compute(model, data, computing, options, results);
   const std::vector<Row> rows = rows_of(model, results, computings, truths, data.size());
@@ -289,15 +289,9 @@ Command add_eval(CLI::App& root) {
       "and a run that was stopped continues where it was. Secure runs take all samples through three local processes.",
       options->json);
   options->model.add_to(*app);
-  app->add_option("--data", options->data,
-                  "Samples: a .npy file (batch first), an image, a folder, or a folder of class folders")
-      ->required();
-  app->add_option(
-      "--labels", options->labels,
-      "True classes: .npy [n] (or 0/1 [n, questions]), or a text file with a class or \"file,class\" a line");
+  options->labelled.add_to(*app);
   app->add_option("--in", options->computings, "float, clear or secure; may be repeated (default: float and clear)")
       ->allow_extra_args(false);
-  app->add_option("--samples", options->samples, "Use the first N samples only")->check(CLI::Range(1, 100'000'000));
   app->add_option("--results", options->results, "Keep answers in this file (JSON lines) and continue from it");
   app->add_option("--per-session", options->per_session, "Inferences of one secure session (default 64)")
       ->check(CLI::Range(1, 100'000));

@@ -39,11 +39,7 @@ class Evaluator {
       const Constant output = float_run(model_.compiled.graph, {data_.batch(first)}).front();
       Answer answer;
       answer.seconds = seconds_since(start);
-      if (const auto* label = std::get_if<IntTensor>(&output)) {
-        give(first, std::vector<float>(label->values.begin(), label->values.end()), answer);
-      } else {
-        give(first, std::get<FloatTensor>(output).values, answer);
-      }
+      give(first, to_floats(output).values, answer);
     }
   }
 

@@ -13,11 +13,7 @@
 namespace treville::cli {
 namespace {
 
-struct Options {
-  std::string model;
-  std::optional<int64_t> batch;
-  std::vector<std::string> shapes;
-  std::string signature;
+struct Options : ModelFile {
   bool nodes = false;
   bool json = false;
 };
@@ -71,11 +67,7 @@ void print_people(const ImportResult& result, const Options& options, const std:
 }
 
 int inspect(const Options& options) {
-  ImportOptions import_options;
-  import_options.batch = options.batch.value_or(1);
-  import_options.input_shapes = parse_shapes(options.shapes);
-  import_options.signature = options.signature;
-  ImportResult result = inspect_model(options.model, import_options);
+  ImportResult result = inspect_model(options.model, options.import_options());
   std::string shape_problem;
   if (result.unsupported.empty()) {
     try {
@@ -117,15 +109,7 @@ Command add_inspect(CLI::App& root) {
                   "Prints what a model is made of and whether it can run. The exit code is 2 when a node is\n"
                   "not supported.",
                   options->json);
-  app->add_option("MODEL", options->model,
-                  "The model: TensorFlow SavedModel, frozen graph or Lite, Keras, TensorFlow.js or ONNX")
-      ->required();
-  app->add_option("--shape", options->shapes,
-                  "The shape of an input that the model leaves open: NAME=1,224,224,3; may be repeated")
-      ->allow_extra_args(false);
-  app->add_option("--signature", options->signature, "Which signature of a SavedModel (default serving_default)");
-  app->add_option("--batch", options->batch, "The value of a dynamic batch dimension (default 1)")
-      ->check(CLI::Range(1, 4096));
+  options->add_to(*app);
   app->add_flag("--nodes", options->nodes, "List every node with its shapes");
   return {app, [options] { return inspect(*options); }};
 }

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "base/text.h"
 #include "data/npy.h"
 #include "import/import.h"
 #include "run/execute.h"
@@ -89,25 +90,59 @@ FloatTensor read_one(const fs::path& path, const Shape& shape, const Preprocess&
   return read_image(path, *extent, preprocess);
 }
 
+// parse_shapes reads --shape: "input=1,224,224,3" each.
+std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts) {
+  std::map<std::string, Shape> shapes;
+  for (const std::string& text : texts) {
+    const auto refuse = [&] {
+      throw UserError("--shape: '{}' is not NAME=1,224,224,3, an input and its extents", text);
+    };
+    const size_t equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0) refuse();
+    std::vector<int64_t> extents;
+    for (const std::string& part : split(std::string_view(text).substr(equals + 1), ',')) {
+      int64_t extent = 0;
+      const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), extent);
+      if (error != std::errc() || end != part.data() + part.size() || extent < 1) refuse();
+      extents.push_back(extent);
+    }
+    if (!shapes.emplace(text.substr(0, equals), Shape(extents)).second)
+      throw UserError("--shape: {} is given twice", text.substr(0, equals));
+  }
+  return shapes;
+}
+
 }  // namespace
 
-void ModelOptions::add_to(CLI::App& app) {
+void ModelFile::add_to(CLI::App& app) {
   app.add_option(
          "MODEL", model,
          "The model: TensorFlow SavedModel (its folder), frozen graph (.pb) or Lite (.tflite), Keras (.h5, .keras), "
          "TensorFlow.js (model.json) or ONNX (.onnx)")
       ->required();
+  app.add_option("--batch", batch, "The value of a dynamic batch dimension (default 1)")->check(CLI::Range(1, 4096));
+  app.add_option("--shape", shapes,
+                 "The shape of an input that the model leaves open: NAME=1,224,224,3; may be repeated")
+      ->allow_extra_args(false);
+  app.add_option("--signature", signature, "Which signature of a SavedModel (default serving_default)");
+}
+
+ImportOptions ModelFile::import_options() const {
+  ImportOptions options;
+  options.batch = batch.value_or(1);
+  options.input_shapes = parse_shapes(shapes);
+  options.signature = signature;
+  return options;
+}
+
+void ModelOptions::add_to(CLI::App& app) {
+  ModelFile::add_to(app);
   app.add_option("--calibrate", calibrate,
                  "Samples that show the range of every value: a .npy file (batch first), an image, or a folder. "
                  "Chooses the 32-bit ring; without it the program is marked uncalibrated and takes 64 bits, unless the "
                  "model is a quantised one, which brings its ranges");
   app.add_option("--preprocess", preprocess,
                  "For images: resize=N|WxH,crop=center,order=rgb|bgr,mean=A:B:C,std=A:B:C,scale=S,invert=1");
-  app.add_option("--batch", batch, "The value of a dynamic batch dimension (default 1)")->check(CLI::Range(1, 4096));
-  app.add_option("--shape", shapes,
-                 "The shape of an input that the model leaves open: NAME=1,224,224,3; may be repeated")
-      ->allow_extra_args(false);
-  app.add_option("--signature", signature, "Which signature of a SavedModel (default serving_default)");
   app.add_option("--ring", ring, "Bits of the ring, 32 or 64")->check(CLI::IsMember({32, 64}));
   app.add_option("--bits", bits, "Widest opened value k (default 20 in the 32-bit ring, 40 in the 64-bit ring)")
       ->check(CLI::Range(4, 60));
@@ -121,38 +156,11 @@ void ModelOptions::add_to(CLI::App& app) {
       ->allow_extra_args(false);
 }
 
-std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts) {
-  std::map<std::string, Shape> shapes;
-  for (const std::string& text : texts) {
-    const auto refuse = [&] {
-      throw UserError("--shape: '{}' is not NAME=1,224,224,3, an input and its extents", text);
-    };
-    const size_t equals = text.rfind('=');
-    if (equals == std::string::npos || equals == 0) refuse();
-    std::vector<int64_t> extents;
-    for (size_t at = equals + 1; at <= text.size();) {
-      const size_t comma = std::min(text.find(',', at), text.size());
-      int64_t extent = 0;
-      const char* end_of_text = text.data() + comma;
-      const auto [end, error] = std::from_chars(text.data() + at, end_of_text, extent);
-      if (error != std::errc() || end != end_of_text || extent < 1) refuse();
-      extents.push_back(extent);
-      at = comma + 1;
-    }
-    if (!shapes.emplace(text.substr(0, equals), Shape(extents)).second)
-      throw UserError("--shape: {} is given twice", text.substr(0, equals));
-  }
-  return shapes;
-}
-
 CompiledModel compile_model(const ModelOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Preprocess preprocess = parse_preprocess(options.preprocess);
-  ImportOptions import_options;
-  import_options.batch = options.batch.value_or(1);
+  ImportOptions import_options = options.import_options();
   import_options.outputs = options.outputs;
-  import_options.input_shapes = parse_shapes(options.shapes);
-  import_options.signature = options.signature;
   Graph graph = import_model(options.model, import_options);
   if (graph.inputs.size() != 1) {
     std::string names;

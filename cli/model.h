@@ -1,7 +1,6 @@
 // Models, inputs and labels as the command line names them: shared by run, compile, compare and demo.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,15 +9,24 @@
 #include "cli/screen.h"
 #include "compile/compile.h"
 #include "data/image.h"
+#include "import/import.h"
 
 namespace treville::cli {
 
-// ModelOptions are the options of every command that compiles a model.
-struct ModelOptions {
+// ModelFile is a model and what its file leaves open: the options of every command that reads one.
+struct ModelFile {
   std::string model;
   std::optional<int64_t> batch;
   std::vector<std::string> shapes;  // "input=1,224,224,3"
   std::string signature;            // of a SavedModel
+
+  void add_to(CLI::App& app);
+  // import_options throws UserError for a shape that cannot be read. A batch that is not given is 1.
+  ImportOptions import_options() const;
+};
+
+// ModelOptions are the options of every command that compiles a model.
+struct ModelOptions : ModelFile {
   std::string calibrate;
   std::string preprocess;
   std::string ranges = "calibrated";
@@ -32,9 +40,6 @@ struct ModelOptions {
 
   void add_to(CLI::App& app);
 };
-
-// parse_shapes reads --shape: "input=1,224,224,3" each.
-std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts);
 
 struct CompiledModel {
   Compiled compiled;

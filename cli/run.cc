@@ -43,28 +43,27 @@ size_t best(const std::vector<float>& values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-FloatTensor as_floats(const Constant& constant) {
-  if (const auto* floats = std::get_if<FloatTensor>(&constant)) return *floats;
-  const auto& integers = std::get<IntTensor>(constant);
-  return FloatTensor(integers.shape, std::vector<float>(integers.values.begin(), integers.values.end()));
+// post_processing finds the node that makes the output where that is the recipient's part: a softmax, or the largest.
+const Node* post_processing(const Graph& graph) {
+  const ValueId output = graph.outputs.front();
+  for (const Node& node : graph.nodes) {
+    const bool makes_output = std::find(node.outputs.begin(), node.outputs.end(), output) != node.outputs.end();
+    if (makes_output && (node.op == "Softmax" || node.op == "TopK")) return &node;
+  }
+  return nullptr;
 }
 
 // float_reference gives what the recipient would see of the float model: what is revealed, and after post-processing.
 NamedOutput float_reference(const Graph& graph, const FloatTensor& input) {
   NamedOutput result;
-  const auto outputs = float_run(graph, {input});
-  const ValueId output = graph.outputs.front();
+  const Node* post = post_processing(graph);
+  const auto outputs = float_run(graph, {input}, [&](ValueId id, const Constant& value) {
+    if (post != nullptr && id == post->inputs[0]) result.raw = to_floats(value);
+  });
   result.is_label = std::holds_alternative<IntTensor>(outputs.front());
-  result.final = as_floats(outputs.front());
-  result.raw = result.final;
-  for (const Node& node : graph.nodes) {
-    const bool makes_output = std::find(node.outputs.begin(), node.outputs.end(), output) != node.outputs.end();
-    if (!makes_output || (node.op != "Softmax" && node.op != "TopK")) continue;
-    result.has_softmax = node.op == "Softmax";
-    float_run(graph, {input}, [&](ValueId id, const Constant& value) {
-      if (id == node.inputs[0]) result.raw = as_floats(value);
-    });
-  }
+  result.has_softmax = post != nullptr && post->op == "Softmax";
+  result.final = to_floats(outputs.front());
+  if (post == nullptr) result.raw = result.final;
   return result;
 }
 

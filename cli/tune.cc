@@ -10,6 +10,7 @@
 
 #include "accuracy/plot.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/dataset.h"
 #include "cli/evaluation.h"
@@ -22,10 +23,10 @@ namespace {
 
 struct Options {
   ModelOptions model;
-  std::string data, labels, plot;
+  LabelledData labelled;
+  std::string plot;
   std::string bits = "14:22", margins = "2";
   double loss = 0.5;  // percentage points
-  int64_t samples = 0;
   bool json = false;
 };
 
@@ -61,11 +62,7 @@ std::vector<int> parse_list(const std::string& option, const std::string& text, 
               last = number(std::string_view(text).substr(colon + 1));
     for (int value = first; value <= last; ++value) values.push_back(value);
   } else {
-    for (size_t at = 0; at <= text.size();) {
-      const size_t comma = std::min(text.find(',', at), text.size());
-      values.push_back(number(std::string_view(text).substr(at, comma - at)));
-      at = comma + 1;
-    }
+    for (const std::string& part : split(text, ',')) values.push_back(number(part));
   }
   if (values.empty()) throw UserError("{}: '{}' is an empty range", option, text);
   return values;
@@ -99,8 +96,8 @@ double mean_scale(const Program& program) {
 class Study {
  public:
   Study(const Options& options, const CompiledModel& model)
-      : data_(options.data, model.input_shape, parse_preprocess(options.model.preprocess), options.samples),
-        truths_(options.labels.empty() ? data_.folder_truths() : read_truths(options.labels, data_)) {
+      : data_(options.labelled.open(model.input_shape, parse_preprocess(options.model.preprocess))),
+        truths_(options.labelled.truths(data_)) {
     if (gives_label(model))
       throw UserError("{}: gives a label, not scores; tune it without --top-1", options.model.model);
     reference_ = scores(model, Computing::kFloat, nullptr);
@@ -298,13 +295,7 @@ Command add_tune(CLI::App& root) {
       "judged by how often it decides as float does. The exit code is 1 when no plan is good enough.",
       options->json);
   options->model.add_to(*app);
-  app->add_option("--data", options->data,
-                  "Samples: a .npy file (batch first), an image, a folder, or a folder of class folders")
-      ->required();
-  app->add_option(
-      "--labels", options->labels,
-      "True classes: .npy [n] (or 0/1 [n, questions]), or a text file with a class or \"file,class\" a line");
-  app->add_option("--samples", options->samples, "Use the first N samples only")->check(CLI::Range(1, 100'000'000));
+  options->labelled.add_to(*app);
   app->add_option("--sweep-bits", options->bits, "Widest opened values k of the 32-bit ring, 14:22 or 16,18,20");
   app->add_option("--margins", options->margins, "Bits of room above the largest value seen, 1:3 or 1,2 (default 2)");
   app->add_option("--loss", options->loss, "Percentage points of accuracy that may be lost (default 0.5)")

@@ -15,6 +15,8 @@
 #include "compile/infer_shapes.h"
 #include "compile/reference.h"
 #include "run/local_run.h"
+#include "run/post_process.h"
+#include "test/secure_options.h"
 
 namespace treville::testing {
 namespace {
@@ -30,26 +32,6 @@ void compare(const std::string& what, const FloatTensor& expected, const FloatTe
     if (!(std::abs(x - y) <= absolute + relative * std::abs(x))) {
       throw Mismatch{fmt::format("{}: element {} is {}, expected {}", what, i, y, x)};
     }
-  }
-}
-
-double largest_magnitude(const std::vector<FloatTensor>& tensors) {
-  double largest = 0;
-  for (const FloatTensor& tensor : tensors) {
-    for (float value : tensor.values) largest = std::max(largest, std::abs(static_cast<double>(value)));
-  }
-  return largest;
-}
-
-// softmax is what the recipient does with revealed logits.
-void softmax(FloatTensor& tensor) {
-  const auto columns = static_cast<size_t>(tensor.shape[tensor.shape.rank() - 1]);
-  for (size_t first = 0; first < tensor.values.size(); first += columns) {
-    float* const row = tensor.values.data() + first;
-    const float largest = *std::max_element(row, row + columns);
-    float sum = 0;
-    for (size_t i = 0; i < columns; ++i) sum += row[i] = std::exp(row[i] - largest);
-    for (size_t i = 0; i < columns; ++i) row[i] /= sum;
   }
 }
 
@@ -94,16 +76,8 @@ void check_float(const Graph& graph, const std::vector<FloatTensor>& inputs, con
 
 void check_secure(const Graph& graph, const std::vector<FloatTensor>& inputs,
                   const std::vector<FloatTensor>& expected) {
-  CompileOptions options;
-  options.ring = Ring::k64;
+  CompileOptions options = secure_options(inputs);
   options.batch = inputs.at(0).shape[0];
-  if (inputs.size() == 1) {
-    options.calibration = inputs;
-  } else {
-    const double magnitude = largest_magnitude(inputs);
-    options.ranges = Ranges::kSynthetic;
-    options.input_range = {-magnitude, magnitude};
-  }
   const Compiled compiled = compile(graph, options);
   const std::map<std::string, RingTensor> encoded = encode_inputs(compiled.program, graph, inputs);
   for (const char* protocol : {"clear", "porthos"}) {
@@ -114,8 +88,8 @@ void check_secure(const Graph& graph, const std::vector<FloatTensor>& inputs,
       throw Mismatch{fmt::format("{}: expected {} outputs, found {}", protocol, expected.size(), outputs.size())};
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
-      FloatTensor found = decode(outputs[i].value, outputs[i].type);
-      if (outputs[i].post == PostProcess::kSoftmax) softmax(found);
+      const FloatTensor found =
+          post_process(decode(outputs[i].value, outputs[i].type), outputs[i].post, outputs[i].top);
       compare(fmt::format("{}, output {}", protocol, i), expected[i], found,
               std::exp2(-8) * std::max(1.0, largest_magnitude({expected[i]})), 0);
     }

@@ -15,6 +15,7 @@
 #include "import/onnx.h"
 #include "run/local_run.h"
 #include "run/post_process.h"
+#include "test/secure_options.h"
 
 namespace treville::testing {
 namespace {
@@ -126,12 +127,6 @@ void compare(const std::string& what, const FloatTensor& expected, const FloatTe
   }
 }
 
-FloatTensor to_floats(const Constant& constant) {
-  if (const auto* floats = std::get_if<FloatTensor>(&constant)) return *floats;
-  const auto& ints = std::get<IntTensor>(constant);
-  return {ints.shape, std::vector<float>(ints.values.begin(), ints.values.end())};
-}
-
 // is_truth_of_floats: the standard's booleans are floats 0 and 1 in the graph where floats are compared.
 bool is_truth_of_floats(const TensorProto& expected, const Constant& found) {
   return expected.data_type() == TensorProto::BOOL && std::holds_alternative<FloatTensor>(found);
@@ -159,13 +154,6 @@ void check_float(const OnnxNodeCase& test, const PreparedCase& prepared, const G
       compare(what, std::get<FloatTensor>(expected), std::get<FloatTensor>(outputs[i]), precision, precision);
     }
   }
-}
-
-double largest_magnitude(const std::vector<FloatTensor>& tensors) {
-  double largest = 0;
-  for (const FloatTensor& tensor : tensors)
-    for (float value : tensor.values) largest = std::max(largest, std::abs(static_cast<double>(value)));
-  return largest;
 }
 
 std::map<std::string, RingTensor> encode_inputs(const Program& program, const PreparedCase& prepared) {
@@ -221,16 +209,7 @@ void check_protocol(const char* protocol, const OnnxNodeCase& test, const Compil
 
 // check_secure throws UserError where the compiler refuses the model.
 void check_secure(const OnnxNodeCase& test, const PreparedCase& prepared, double share) {
-  CompileOptions options;
-  options.ring = Ring::k64;
-  if (prepared.inputs.size() == 1) {
-    options.calibration = prepared.inputs;
-  } else {
-    const double magnitude = largest_magnitude(prepared.inputs);
-    options.ranges = Ranges::kSynthetic;
-    options.input_range = {-magnitude, magnitude};
-  }
-  const Compiled compiled = compile(prepared.graph, options);
+  const Compiled compiled = compile(prepared.graph, secure_options(prepared.inputs));
   const std::map<std::string, RingTensor> inputs = encode_inputs(compiled.program, prepared);
   check_protocol("clear", test, compiled, inputs, share);
   check_protocol("porthos", test, compiled, inputs, share);

@@ -13,18 +13,13 @@
 #include "compile/test_clear_run.h"
 #include "data/npy.h"
 #include "import/import.h"
+#include "run/post_process.h"
 #include "test/models.h"
 
 namespace treville {
 namespace {
 
 namespace fs = std::filesystem;
-
-FloatTensor to_floats(const Constant& constant) {
-  if (const auto* floats = std::get_if<FloatTensor>(&constant)) return *floats;
-  const auto& ints = std::get<IntTensor>(constant);
-  return {ints.shape, std::vector<float>(ints.values.begin(), ints.values.end())};
-}
 
 double largest_of(const FloatTensor& tensor) {
   double largest = 0;
@@ -45,25 +40,15 @@ size_t label_of(const FloatTensor& scores) {
   return static_cast<size_t>(std::max_element(scores.values.begin(), scores.values.end()) - scores.values.begin());
 }
 
-void softmax(FloatTensor& tensor) {
-  const auto columns = static_cast<size_t>(tensor.shape[tensor.shape.rank() - 1]);
-  for (size_t first = 0; first < tensor.values.size(); first += columns) {
-    const auto row = std::span(tensor.values).subspan(first, columns);
-    const float largest = *std::max_element(row.begin(), row.end());
-    float sum = 0;
-    for (float& value : row) sum += value = std::exp(value - largest);
-    for (float& value : row) value /= sum;
-  }
-}
-
 // secure_outputs runs a compiled model with the cleartext protocol and does the recipient's part.
 std::vector<FloatTensor> secure_outputs(const Compiled& compiled, const std::vector<FloatTensor>& inputs) {
   std::vector<FloatTensor> outputs = testing::clear_run(compiled, inputs).outputs;
   size_t next = 0;
   for (const Step& step : compiled.program.steps) {
     const auto* output = std::get_if<OutputStep>(&step.body);
-    if (output != nullptr && output->post == PostProcess::kSoftmax) softmax(outputs.at(next));
-    next += output != nullptr;
+    if (output == nullptr) continue;
+    outputs.at(next) = post_process(outputs.at(next), output->post, output->top);
+    ++next;
   }
   return outputs;
 }

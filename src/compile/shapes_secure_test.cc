@@ -34,12 +34,6 @@ std::vector<FloatTensor> outputs_of(const char* protocol, const Compiled& compil
   return outputs;
 }
 
-FloatTensor as_floats(const Constant& constant) {
-  if (const auto* floats = std::get_if<FloatTensor>(&constant)) return *floats;
-  const auto& ints = std::get<IntTensor>(constant);
-  return FloatTensor(ints.shape, std::vector<float>(ints.values.begin(), ints.values.end()));
-}
-
 // check runs a model calibrated on two inputs with both protocols and in both rings, on a third input.
 void check(const Graph& graph, double tolerance = 0.01) {
   const FloatTensor input = testing::random_inputs(graph, 99)[0];
@@ -54,7 +48,7 @@ void check(const Graph& graph, double tolerance = 0.01) {
       const std::vector<FloatTensor> found = outputs_of(protocol, compiled, input);
       ASSERT_EQ(found.size(), expected.size());
       for (size_t i = 0; i < found.size(); ++i) {
-        const FloatTensor wanted = as_floats(expected[i]);
+        const FloatTensor wanted = to_floats(expected[i]);
         ASSERT_EQ(found[i].shape.elements(), wanted.shape.elements());
         double largest = 0, error = 0;
         for (size_t j = 0; j < wanted.values.size(); ++j) {

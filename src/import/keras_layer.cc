@@ -248,9 +248,7 @@ std::vector<ValueId> KerasLayer::all_weights() {
     if (!all_finite(tensor)) {
       fail("its weights hold NaN or infinite values. Train or save the model again.");
     }
-    if (const auto* ints = std::get_if<IntTensor>(&tensor)) {
-      tensor = FloatTensor(ints->shape, std::vector<float>(ints->values.begin(), ints->values.end()));
-    }
+    if (std::holds_alternative<IntTensor>(tensor)) tensor = to_floats(tensor);
     ids.push_back(graph().add_constant(fmt::format("{}/weight_{}", layer, ids.size()), std::move(tensor)));
   }
   return keras_.loaded.emplace(layer, std::move(ids)).first->second;

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "base/suggest.h"
+#include "base/text.h"
 #include "import/crc32c.h"
 #include "import/sorted_table.h"
 #include "import/stored_bytes.h"
@@ -124,18 +125,6 @@ void copy_block(Constant& whole, Constant& block, const Ints& starts, bool into_
         copy_block(tensor.values, dims, part.values, starts, lengths, into_whole);
       },
       whole);
-}
-
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts(1);
-  for (char c : text) {
-    if (c == separator) {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  return parts;
 }
 
 int64_t to_number(const std::string& text, const std::string& where) {

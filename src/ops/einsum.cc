@@ -4,6 +4,7 @@
 #include <cctype>
 #include <map>
 
+#include "base/text.h"
 #include "ops/common.h"
 #include "ops/ops.h"
 
@@ -14,18 +15,6 @@ using Fail = std::function<void(const std::string&)>;
 
 // Labels of an ellipsis' axes, from the right: characters that no equation has.
 char ellipsis_label(size_t from_right) { return static_cast<char>(1 + from_right); }
-
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts(1);
-  for (char c : text) {
-    if (c == separator) {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  return parts;
-}
 
 // expand_ellipsis replaces "..." by labels for the axes that the letters leave.
 std::string expand_ellipsis(const std::string& term, size_t rank, const Fail& fail) {

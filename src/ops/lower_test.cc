@@ -147,19 +147,13 @@ std::vector<Case> cases(std::mt19937& g) {
   };
 }
 
-FloatTensor as_floats(const Constant& constant) {
-  if (const FloatTensor* x = std::get_if<FloatTensor>(&constant)) return *x;
-  const IntTensor& x = std::get<IntTensor>(constant);
-  return FloatTensor(x.shape, std::vector<float>(x.values.begin(), x.values.end()));
-}
-
 TEST(Lowering, StepsComputeTheFloatMeaning) {
   for (uint32_t seed = 1; seed <= 3; ++seed) {
     std::mt19937 generator(seed);
     for (const Case& c : cases(generator)) {
       SCOPED_TRACE(fmt::format("seed {} {}", seed, c.op));
       OneNode node(c.op, c.operands, c.attributes, c.secrets);
-      const FloatTensor expected = as_floats(node.evaluate());
+      const FloatTensor expected = to_floats(node.evaluate());
       RealContext context(node);
       expect_near(context.run(), expected, c.tolerance);
     }

@@ -29,5 +29,7 @@ struct IntTensor {
 
 using Constant = std::variant<FloatTensor, IntTensor>;
 const Shape& shape_of(const Constant& constant);
+// to_floats gives the values as floats, whichever they are.
+FloatTensor to_floats(const Constant& constant);
 
 }  // namespace treville
