@@ -45,6 +45,7 @@ Command add_run(CLI::App& root);
 Command add_demo(CLI::App& root);
 Command add_inspect(CLI::App& root);
 Command add_compile(CLI::App& root);
+Command add_calibrate(CLI::App& root);
 Command add_plan(CLI::App& root);
 Command add_party(CLI::App& root);
 Command add_compare(CLI::App& root);

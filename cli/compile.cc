@@ -1,21 +1,13 @@
 // treville compile: a model becomes a public program and private weights, as separate files.
 #include <fmt/format.h>
 
-#include <filesystem>
-
-#include "base/error.h"
 #include "cli/command.h"
 #include "cli/model.h"
 #include "cli/screen.h"
-#include "crypto/hash.h"
-#include "program/digest.h"
-#include "program/text.h"
-#include "program/weights.h"
+#include "cli/verdicts.h"
 
 namespace treville::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Options {
   ModelOptions model;
@@ -26,41 +18,34 @@ struct Options {
 int run_compile(const Options& options) {
   CompiledModel model = compile_model(options.model);
   const Program& program = model.compiled.program;
-  const fs::path directory = options.directory;
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) throw UserError("{}: cannot make the folder: {}", directory.string(), error.message());
-  const fs::path program_file = directory / "program.treville", weights_file = directory / "weights.treville";
-  write_program(program_file, program);
-  write_weights(weights_file, program, {random_model_id(), std::move(model.compiled.constants)});
-
-  const std::string program_digest = hex(digest(program));
+  const CompiledFiles files = write_compiled(options.directory, model);
+  const VerdictCount verdicts = count_verdicts(program);
   if (options.json) {
-    print_json({{"program", program_file.string()},
-                {"weights", weights_file.string()},
-                {"digest", program_digest},
+    print_json({{"program", files.program},
+                {"weights", files.weights},
+                {"digest", files.digest},
                 {"model", program.model},
                 {"format", model.format},
                 {"parameters", program.parameters},
                 {"steps", program.steps.size()},
                 {"ring", static_cast<int>(program.ring)},
                 {"scheme", program.scheme},
+                {"verdicts", to_json(verdicts)},
                 {"input", {{"name", model.input_name}, {"shape", model.input_shape.dims()}}},
                 {"seconds", model.seconds}});
     return kSuccess;
   }
   fmt::print("{}: {}, {} parameters, compiled in {}\n\n", program.model, model.format, human_count(program.parameters),
              human_seconds(model.seconds));
-  fmt::print("  program  {}   public: for all three parties\n", program_file.string());
-  fmt::print("  weights  {}   private: for the model owner alone\n", weights_file.string());
-  fmt::print("  digest   {}\n", program_digest);
+  print_files(files);
   fmt::print("  numbers  ring Z_2^{}, {}\n", static_cast<int>(program.ring), program.scheme);
+  fmt::print("  ranges   {}\n", describe(verdicts));
   if (program.scheme == "uncalibrated") {
     fmt::print(
         "\n  The ranges were not calibrated: 64-bit numbers with wide margins, at about twice the traffic.\n"
         "  Give --calibrate with a few samples that look like the inputs to come.\n");
   }
-  fmt::print("\nNext: treville plan {} shows what a prediction costs.\n", directory.string());
+  fmt::print("\nNext: treville plan {} shows what a prediction costs.\n", options.directory);
   return kSuccess;
 }
 

@@ -82,9 +82,9 @@ int run_command(int argc, char** argv) {
   root.set_version_flag("--version", "treville " TREVILLE_VERSION);
   root.require_subcommand(1);
   root.fallthrough(false);
-  const std::vector<Command> commands = {add_demo(root), add_run(root),     add_inspect(root),   add_compile(root),
-                                         add_plan(root), add_compare(root), add_eval(root),      add_tune(root),
-                                         add_keys(root), add_party(root),   add_preprocess(root)};
+  const std::vector<Command> commands = {add_demo(root),      add_run(root),  add_inspect(root), add_compile(root),
+                                         add_calibrate(root), add_plan(root), add_compare(root), add_eval(root),
+                                         add_tune(root),      add_keys(root), add_party(root),   add_preprocess(root)};
   bool json = false;
   for (int i = 1; i < argc; ++i) json = json || std::strcmp(argv[i], "--json") == 0;
   const auto parsed_app = [&]() -> const CLI::App& {

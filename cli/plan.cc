@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/screen.h"
+#include "cli/verdicts.h"
 #include "cost/cost.h"
 #include "program/text.h"
 
@@ -77,6 +78,7 @@ Json report_json(const Program& program, const CostReport& report, const Estimat
   return {{"model", program.model},
           {"ring", static_cast<int>(program.ring)},
           {"scheme", program.scheme},
+          {"verdicts", to_json(count_verdicts(program))},
           {"setup_bytes", report.bytes(Phase::kSetup)},
           {"offline_bytes", report.bytes(Phase::kOffline)},
           {"online_bytes", report.bytes(Phase::kOnline)},
@@ -109,6 +111,7 @@ void print_people(const Program& program, const CostReport& report, const Estima
   fmt::print("{}", table.text());
   fmt::print("\n  rounds   {} online: one-way messages that wait for one another\n", online_rounds(report));
   fmt::print("  work     {} multiply-accumulates at each party\n", human_count(report.macs));
+  fmt::print("  ranges   {}\n", describe(count_verdicts(program)));
   fmt::print("  time     about {} of messages per input on {} ({} round trip, {:.4g} Mbit/s), {} of it online\n",
              human_seconds(time.total_seconds), time.network.name, human_seconds(time.network.rtt_seconds),
              time.network.bits_per_second / 1e6, human_seconds(time.online_seconds));

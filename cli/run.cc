@@ -11,6 +11,7 @@
 #include "cli/local_federation.h"
 #include "cli/results.h"
 #include "cli/screen.h"
+#include "cli/verdicts.h"
 #include "compile/reference.h"
 #include "cost/cost.h"
 #include "data/npy.h"
@@ -221,6 +222,7 @@ Json report_json(const RunReport& report, const std::vector<std::string>& labels
                  {"security", "semi-honest, three parties, at most one corrupted, 128-bit keys"},
                  {"ring", static_cast<int>(program.ring)},
                  {"scheme", program.scheme},
+                 {"verdicts", to_json(count_verdicts(program))},
                  {"inferences", inferences},
                  {"processes", processes},
                  {"seconds",
@@ -255,8 +257,9 @@ void print_heading(const CompiledModel& model, const RunOptions& options, size_t
              inputs == 1 ? "" : "s");
   fmt::print("  scheme    Porthos: dealer (client), evaluator (model owner), helper\n");
   fmt::print("  security  semi-honest, at most one corrupted party; 128-bit keys, TLS 1.3, both sides authenticated\n");
-  fmt::print("  numbers   ring Z_2^{}, {}; compiled in {}\n\n", static_cast<int>(program.ring), program.scheme,
+  fmt::print("  numbers   ring Z_2^{}, {}; compiled in {}\n", static_cast<int>(program.ring), program.scheme,
              human_seconds(model.seconds));
+  fmt::print("  ranges    {}\n\n", describe(count_verdicts(program)));
   std::fflush(stdout);
 }
 

@@ -126,6 +126,58 @@ TEST_F(Accuracy, RefusesAnswersOfAnotherPlan) {
   EXPECT_EQ(read_text(scratch_ / "answers.jsonl"), before);
 }
 
+// calibration is the data set of `calibrate`.
+Arguments calibrate(const Arguments& more) {
+  return Arguments{"calibrate", (digits() / "digits.pb").string(), "--data", (digits() / "calibration.npy").string(),
+                   "--json"} +
+         more;
+}
+
+TEST_F(Accuracy, CalibrateWritesWhatItSaysOfEveryLayer) {
+  const Finished run = treville(
+      calibrate({"--check", (digits() / "samples.npy").string(), "-o", at("compiled"), "--plot", at("margins.svg")}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json report = run.json();
+  EXPECT_EQ(report.at("other_samples"), 20);
+  EXPECT_EQ(report.at("verdicts").at("unsafe"), 0);
+  EXPECT_GT(report.at("verdicts").at("calibrated"), 0);
+  const std::string program = read_text(scratch_ / "compiled" / "program.treville");
+  size_t written = 0;
+  for (size_t at = program.find("verdict="); at != std::string::npos; at = program.find("verdict=", at + 1)) ++written;
+  EXPECT_EQ(written, report.at("steps").size());
+  for (const Json& step : report.at("steps")) {
+    EXPECT_GT(step.at("largest_seen").get<double>(), 0) << step;
+    EXPECT_LE(step.at("largest_seen"), step.at("largest_allowed")) << step;
+  }
+  EXPECT_NE(read_text(scratch_ / "margins.svg").find("<svg"), std::string::npos);
+  const Finished plan = treville({"plan", at("compiled"), "--json"});
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_EQ(plan.json().at("verdicts"), report.at("verdicts"));
+}
+
+TEST_F(Accuracy, CalibrateFindsWhatOtherSamplesExceed) {
+  // Ranges of nearly black pictures, with no margin: real ones do not fit.
+  FloatTensor dark = read_npy(digits() / "calibration.npy");
+  for (float& value : dark.values) value *= 0.5F;
+  write_npy(scratch_ / "dark.npy", dark);
+  FloatTensor bright = read_npy(digits() / "samples.npy");
+  for (float& value : bright.values) value *= 0.5F;
+  write_npy(scratch_ / "bright.npy", bright);
+  const Finished run = treville({"calibrate", (digits() / "digits.pb").string(), "--data", at("dark.npy"), "--check",
+                                 at("bright.npy"), "--margin", "0", "--json"});
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  const Json report = run.json();
+  EXPECT_GT(report.at("verdicts").at("unsafe"), 0);
+  EXPECT_FALSE(report.at("verdicts").at("unsafe_layers").empty());
+}
+
+TEST_F(Accuracy, CalibrateProvesGuaranteedRanges) {
+  const Finished run = treville(calibrate({"--ranges", "guaranteed", "--input-range", "0:1"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.json().at("verdicts").at("calibrated"), 0);
+  EXPECT_GT(run.json().at("verdicts").at("proved"), 0);
+}
+
 TEST_F(Accuracy, TunePicksTheCheapestPlanThatIsGoodEnough) {
   const Finished run = treville(with("tune", pictures() + Arguments{"--labels", at("by_name.csv"), "--sweep-bits",
                                                                     "8:18", "--loss", "0", "--plot", at("plans.svg")}));

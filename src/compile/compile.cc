@@ -10,6 +10,7 @@
 #include "compile/fold_constants.h"
 #include "compile/infer_shapes.h"
 #include "compile/join_activations.h"
+#include "compile/judge_ranges.h"
 #include "compile/label_only.h"
 #include "compile/lower.h"
 #include "compile/max_before_relu.h"
@@ -56,6 +57,17 @@ std::string print_plan(const Graph& graph, const FixedPointPlan& plan) {
   for (ValueId input : graph.inputs) line(input);
   for (const Node& node : graph.nodes) line(node.outputs[0]);
   return text;
+}
+
+// judge gives the verdicts of a finished program. Ranges of random inputs are no evidence of what typical ones need.
+void judge(const Graph& graph, const CompileOptions& options, Lowered& lowered) {
+  Evidence evidence;
+  const RangeSource source = range_source(graph, options);
+  if (source == RangeSource::kGuaranteed)
+    evidence = evidence_of_bounds(lowered.program, Evidence::Kind::kProof, 0);
+  else if (is_calibrated(source))
+    evidence = evidence_of_bounds(lowered.program, Evidence::Kind::kTypical, options.margin_bits);
+  judge_ranges(lowered.program, lowered.constants, evidence);
 }
 
 std::vector<std::string> output_names(const Graph& graph) {
@@ -120,6 +132,8 @@ Compiled compile(Graph graph, const CompileOptions& options) {
   after_program_pass("narrow_moduli");
   reuse_slots(program);
   after_program_pass("reuse_slots");
+  judge(graph, options, lowered);
+  after_program_pass("judge_ranges");
   return {std::move(program), std::move(lowered.constants), std::move(plan), std::move(graph)};
 }
 

@@ -14,6 +14,8 @@ namespace treville {
 namespace {
 
 constexpr int kSyntheticRuns = 4;
+// What is proved of real numbers is allowed so much more, for the rounding of fixed-point numbers.
+constexpr double kSpareForRounding = 1.0 / 64;
 
 // batches cuts samples into images and regroups them to the shape of the model's input; the last batch is filled up
 // from the front.
@@ -301,7 +303,7 @@ std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions&
   std::vector<ValueRange> ranges(graph.value_count());
   for (size_t i = 0; i < ranges.size(); ++i) {
     // An input interval that the user declared is not stretched: larger inputs are refused.
-    ranges[i].bound = is_proved ? proved[i].magnitude() : statistics.largest[i] * margin;
+    ranges[i].bound = is_proved ? proved[i].magnitude() * (1 + kSpareForRounding) : statistics.largest[i] * margin;
     ranges[i].ratio = is_proved ? proved[i] : meet(proved[i], stretched(statistics.seen[i], margin));
     ranges[i].wide = is_proved ? proved[i] : meet(proved[i], widened(statistics.seen[i], margin));
     ranges[i].rms = statistics.count[i] > 0 ? std::sqrt(statistics.squares[i] / statistics.count[i]) : 0;

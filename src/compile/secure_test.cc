@@ -119,7 +119,7 @@ TEST(Compile, DumpsAfterEveryPass) {
   };
   compile(mixed_model(1), options);
   EXPECT_EQ(passes.front(), "infer_shapes");
-  EXPECT_EQ(passes.back(), "reuse_slots");
+  EXPECT_EQ(passes.back(), "judge_ranges");
 }
 
 TEST(Compile, RevealsTheLabelOnly) {

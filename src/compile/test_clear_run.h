@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "compile/compile.h"
@@ -23,7 +24,9 @@ inline double fullness(const Step& step, const Shared& result) {
   return largest / step.type.bound;
 }
 
-inline ClearRun clear_run(const Compiled& compiled, const std::vector<FloatTensor>& inputs) {
+// look, when given, sees the result of every step.
+inline ClearRun clear_run(const Compiled& compiled, const std::vector<FloatTensor>& inputs,
+                          const std::function<void(StepId, const Step&, const Shared&)>& look = {}) {
   const Program& program = compiled.program;
   std::vector<const RingTensor*> weights;
   for (ConstantId id : weight_constants(program)) weights.push_back(&compiled.constants[index_of(id)]);
@@ -42,8 +45,10 @@ inline ClearRun clear_run(const Compiled& compiled, const std::vector<FloatTenso
   for (const RingTensor& constant : compiled.constants) given.constants.push_back(&constant);
   ClearRun run;
   StepObserver observer;
-  observer.after = [&](StepId, const Step& step, const Shared* result) {
-    if (result != nullptr) run.fullest = std::max(run.fullest, fullness(step, *result));
+  observer.after = [&](StepId id, const Step& step, const Shared* result) {
+    if (result == nullptr) return;
+    run.fullest = std::max(run.fullest, fullness(step, *result));
+    if (look) look(id, step, *result);
   };
   for (const RevealedOutput& output : execute(program, *passes.passes[0], given, observer))
     run.outputs.push_back(decode(output.value, output.type));

@@ -194,8 +194,8 @@ class Clear final : public ClearProtocol {
   }
 
   void record(int64_t values, uint64_t largest, Bits allowed, int64_t violations) {
-    ranges_.steps.push_back(
-        {step_, name_, values, Bits(static_cast<int>(std::bit_width(largest))), allowed, violations});
+    const Bits used(static_cast<int>(std::bit_width(largest)));
+    ranges_.steps.push_back({step_, name_, values, largest, used, allowed, violations});
   }
 
   // check_clip counts the values whose distance to the upper bound does not fit k bits.

@@ -13,12 +13,13 @@
 
 namespace treville {
 
-// StepRange: what one step found of its truncated operands: how many there were, the bits their largest magnitude
-// needs, the bits the step allows, and how many went beyond.
+// StepRange: what one step found of its truncated operands: how many there were, their largest magnitude and the bits
+// it needs, the bits the step allows, and how many went beyond.
 struct StepRange {
   StepId step{};
   std::string name;  // "relu conv1/relu"
   int64_t values = 0;
+  uint64_t largest = 0;
   Bits used, allowed;
   int64_t violations = 0;
 };

@@ -209,7 +209,9 @@ class FunctionSteps {
   // looked_up follows evaluate in piecewise.cc.
   SlotId looked_up(SlotId x, const Piecewise& p) {
     const double center = std::ldexp(static_cast<double>(p.center), -p.x_scale);
-    x = plus_number(x, -center, bound(x) + std::abs(center));
+    // What the interval holds is what the table covers, on both sides of the center.
+    const double covered = std::ldexp(std::ldexp(1.0, p.n - 1) - 1, p.truncate - p.x_scale);
+    x = plus_number(x, -center, std::min(bound(x) + std::abs(center), covered));
     LookUpStep step{x, Bits(p.truncate), Bits(p.n), {}};
     double largest = 0;
     for (const Coefficient& c : p.coefficients) {

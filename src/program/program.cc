@@ -58,6 +58,35 @@ struct Names {
   const char* operator()(const OutputStep&) const { return "output"; }
 };
 
+// magnitude_of is the largest number of a signed integer of so many bits whose negative fits too.
+uint64_t magnitude_of(Bits bits) { return (uint64_t{1} << (bits.value() - 1)) - 1; }
+
+struct Openings {
+  const std::vector<SlotType>& types;
+  using Result = std::optional<Opening>;
+
+  Result operator()(const ReluStep& s) const { return Opening{s.x, s.truncate, magnitude_of(s.k)}; }
+  Result operator()(const LeakyReluStep& s) const { return Opening{s.x, s.truncate, magnitude_of(s.k)}; }
+  Result operator()(const NonNegativeStep& s) const { return Opening{s.x, s.truncate, magnitude_of(s.k)}; }
+  Result operator()(const MaxPoolStep& s) const { return Opening{s.x, s.truncate, magnitude_of(s.k)}; }
+  Result operator()(const ArgMaxStep& s) const { return Opening{s.x, s.truncate, magnitude_of(s.k)}; }
+  Result operator()(const RescaleStep& s) const { return Opening{s.x, s.truncate, magnitude_of(s.k - Bits(1))}; }
+  Result operator()(const LookUpStep& s) const { return Opening{s.x, s.truncate, magnitude_of(s.n)}; }
+  // The distance to the upper bound is opened too.
+  Result operator()(const ClipStep& s) const {
+    return Opening{s.x, s.truncate, magnitude_of(s.k) - static_cast<uint64_t>(s.upper)};
+  }
+  Result operator()(const OutputStep& s) const {
+    const SlotType& type = types[index_of(s.x)];
+    if (type.is_index) return {};
+    return Opening{s.x, Bits(0), magnitude_of(type.modulus)};
+  }
+  template <class Local>
+  Result operator()(const Local&) const {
+    return {};
+  }
+};
+
 template <class... Args>
 void require(bool holds, fmt::format_string<Args...> format, Args&&... args) {
   if (!holds) throw RuleViolation{fmt::format(format, std::forward<Args>(args)...)};
@@ -128,6 +157,7 @@ class StepChecker {
       check_name(input->name, "the input's name");
       require(inputs_.insert(input->name).second, "input \"{}\" comes twice", input->name);
     }
+    check_verdict(step);
     require(type == step.type, "its type is {}, expected {}", describe(step.type), describe(type));
     types_[index_of(step.result)] = std::move(type);
     defined_[index_of(step.result)] = true;
@@ -136,6 +166,16 @@ class StepChecker {
   void finish() const { require(!outputs_.empty(), "the program has no output"); }
 
  private:
+  void check_verdict(const Step& step) const {
+    const auto [kind, margin] = step.verdict;
+    require(kind == RangeVerdict::kNone || opening(step.body, types_), "it opens nothing that a verdict could be of");
+    if (kind == RangeVerdict::kCalibrated) {
+      require(margin >= 1 && margin <= kMostMargin, "a margin of {} bits, expected 1 to {}", margin, kMostMargin);
+    } else {
+      require(margin == 0, "only a calibrated range has a margin");
+    }
+  }
+
   void check_output(const Step& step, const OutputStep& output) {
     require(step.result == output.x, "the result of an output is what it reads");
     check_name(output.name, "the output's name");
@@ -157,6 +197,12 @@ SlotType infer_type(const StepBody& body, const std::vector<SlotType>& types, co
     CHECK(false, "{}: {}", name_of(body), broken.message);
     throw;
   }
+}
+
+double Opening::largest() const { return std::ldexp(static_cast<double>(allowed), truncate.value()); }
+
+std::optional<Opening> opening(const StepBody& body, const std::vector<SlotType>& types) {
+  return std::visit(Openings{types}, body);
 }
 
 std::vector<SlotId> operands(const StepBody& body) { return std::visit(Operands{}, body); }

@@ -242,11 +242,23 @@ using StepBody =
                  ProductStep, LookUpStep, NonNegativeStep, AddStep, AddConstantStep, ScaleStep, SumPoolStep,
                  SumAxesStep, ReshapeStep, TransposeStep, PadStep, SliceStep, GatherStep, ConcatStep, OutputStep>;
 
+// How it is known that what a step opens, or an output reveals, fits its bits (docs/fixed-point.md, verdicts).
+// kNone: the step opens nothing. kProved: no input within its range can exceed them. kCalibrated: typical inputs leave
+// `margin` bits. kUnsafe: typical inputs leave less than a bit, or none has shown the range.
+enum class RangeVerdict : uint8_t { kNone, kProved, kCalibrated, kUnsafe };
+inline constexpr double kMostMargin = 64;
+struct StepVerdict {
+  RangeVerdict kind = RangeVerdict::kNone;
+  double margin = 0;  // log2 of what the step allows over the largest seen, in tenths of a bit; 0 unless kCalibrated
+  bool operator==(const StepVerdict&) const = default;
+};
+
 struct Step {
   SlotId result{};  // for OutputStep: equal to x
   StepBody body;
   SlotType type;      // of the result
   std::string layer;  // the model's node, for messages and per-layer tables
+  StepVerdict verdict{};
   bool operator==(const Step&) const = default;
 };
 
@@ -275,5 +287,16 @@ void verify(const Program& program);
 std::vector<SlotId> operands(const StepBody& body);
 // name_of gives the step's word in the text form: "relu".
 const char* name_of(const StepBody& body);
+
+// Opening is what a step needs of the value it opens or reveals: |integer of x| <= largest, before the truncation.
+struct Opening {
+  SlotId x{};
+  Bits truncate{};
+  uint64_t allowed = 0;  // magnitude of the truncated integer
+  // largest is the same before the truncation, in the units of x: allowed * 2^truncate.
+  double largest() const;
+};
+// opening tells what a step opens; nothing for the steps without interaction. types are those of the slots it reads.
+std::optional<Opening> opening(const StepBody& body, const std::vector<SlotType>& types);
 
 }  // namespace treville

@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, 2> kPolicies = {"reveal", "shares"};
 constexpr std::array<std::string_view, 4> kPosts = {"none", "softmax", "top_values", "top_indices"};
 constexpr std::array<std::string_view, 3> kMaps = {"conv", "matmul", "channel"};
 constexpr std::array<std::string_view, 2> kProducts = {"elementwise", "matmul"};
+constexpr std::array<std::string_view, 4> kVerdicts = {"none", "proved", "calibrated", "unsafe"};
 
 // The entries of a table stand as hexadecimal digits without separators, as many each as its width needs: the low bits
 // of the integer.
@@ -44,6 +45,8 @@ constexpr auto words_of() {
     return kForms;
   } else if constexpr (std::is_same_v<E, OutputPolicy>) {
     return kPolicies;
+  } else if constexpr (std::is_same_v<E, RangeVerdict>) {
+    return kVerdicts;
   } else {
     static_assert(std::is_same_v<E, PostProcess>);
     return kPosts;
@@ -94,6 +97,7 @@ class Printer {
       text_ += " ->";
       type_fields(*this, step.type);
       key("layer", step.layer);
+      verdict(step.verdict);
       text_ += '\n';
     }
     return std::move(text_);
@@ -115,6 +119,11 @@ class Printer {
   }
   void key_unless(std::string_view name, int64_t value, int64_t usual) {
     if (value != usual) key(name, value);
+  }
+  void verdict(const StepVerdict& verdict) {
+    if (verdict.kind == RangeVerdict::kNone) return;
+    key("verdict", verdict.kind);
+    if (verdict.kind == RangeVerdict::kCalibrated) key("margin", verdict.margin);
   }
   void flag(std::string_view name, bool value) {
     if (value) text_ += fmt::format(" {}", name);
@@ -364,6 +373,12 @@ class Parser {
     need(" ->");
     type_fields(*this, step.type);
     key("layer", step.layer);
+    verdict(step.verdict);
+  }
+  void verdict(StepVerdict& verdict) {
+    if (!take(" verdict=")) return;
+    read(verdict.kind);
+    if (verdict.kind == RangeVerdict::kCalibrated) key("margin", verdict.margin);
   }
 
   void next_line() {

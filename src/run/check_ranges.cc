@@ -1,8 +1,35 @@
 #include "run/check_ranges.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "run/local_run.h"
 
 namespace treville {
+namespace {
+
+double largest_integer(const Public& revealed, const SlotType& type) {
+  double largest = 0;
+  for (const float value : decode(revealed, type).values) largest = std::max(largest, std::abs(double{value}));
+  return std::ldexp(largest * static_cast<double>(type.divisor), type.scale.value());
+}
+
+}  // namespace
+
+std::vector<double> largest_opened(const Program& program, const CheckedRun& run) {
+  std::vector<double> largest(program.steps.size(), -1);
+  for (const StepRange& step : run.ranges.steps) {
+    double& held = largest[index_of(step.step)];
+    held = std::max(held, static_cast<double>(step.largest));
+  }
+  for (size_t i = 0; i < program.steps.size(); ++i) {
+    const auto* output = std::get_if<OutputStep>(&program.steps[i].body);
+    for (const RevealedOutput& revealed : run.outputs)
+      if (output != nullptr && revealed.name == output->name)
+        largest[i] = largest_integer(revealed.value, revealed.type);
+  }
+  return largest;
+}
 
 Program widened(const Program& program) {
   Program wide = program;

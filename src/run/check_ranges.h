@@ -18,6 +18,10 @@ struct CheckedRun {
   std::vector<RevealedOutput> outputs;
 };
 
+// largest_opened gives, for every step, the largest magnitude of the truncated integers it opened or revealed in a run
+// of the program, as Opening::allowed counts them; -1 where it opened none.
+std::vector<double> largest_opened(const Program& program, const CheckedRun& run);
+
 // RangeChecker does what check_ranges does for many inputs: the weights are prepared once.
 class RangeChecker {
  public:
