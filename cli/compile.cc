@@ -1,11 +1,13 @@
 // treville compile: a model becomes a public program and private weights, as separate files.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/model.h"
+#include "cli/results.h"
 #include "cli/screen.h"
 #include "crypto/hash.h"
 #include "program/digest.h"
@@ -36,6 +38,9 @@ int run_compile(const Options& options) {
 
   const std::string program_digest = hex(digest(program));
   if (options.json) {
+    Json inputs = Json::array();
+    for (const NamedShape& input : model.inputs)
+      inputs.push_back({{"name", input.name}, {"shape", input.shape.dims()}});
     print_json({{"program", program_file.string()},
                 {"weights", weights_file.string()},
                 {"digest", program_digest},
@@ -45,7 +50,9 @@ int run_compile(const Options& options) {
                 {"steps", program.steps.size()},
                 {"ring", static_cast<int>(program.ring)},
                 {"scheme", program.scheme},
-                {"input", {{"name", model.input_name}, {"shape", model.input_shape.dims()}}},
+                {"input", inputs.front()},
+                {"inputs", inputs},
+                {"outputs", output_names(program)},
                 {"seconds", model.seconds}});
     return kSuccess;
   }
@@ -54,6 +61,8 @@ int run_compile(const Options& options) {
   fmt::print("  program  {}   public: for all three parties\n", program_file.string());
   fmt::print("  weights  {}   private: for the model owner alone\n", weights_file.string());
   fmt::print("  digest   {}\n", program_digest);
+  fmt::print("  inputs   {}\n", describe(model.inputs));
+  fmt::print("  outputs  {}\n", fmt::join(output_names(program), ", "));
   fmt::print("  numbers  ring Z_2^{}, {}\n", static_cast<int>(program.ring), program.scheme);
   if (program.scheme == "uncalibrated") {
     fmt::print(
