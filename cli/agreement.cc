@@ -5,7 +5,6 @@
 #include <map>
 
 #include "base/error.h"
-#include "compile/reference.h"
 
 namespace treville::cli {
 namespace {
@@ -28,7 +27,8 @@ const Node* post_processing(const Graph& graph, ValueId output) {
 
 }  // namespace
 
-std::vector<NamedOutput> float_outputs(const Compiled& compiled, const std::vector<FloatTensor>& inputs) {
+std::vector<NamedOutput> float_outputs(const Compiled& compiled, const std::vector<FloatTensor>& inputs,
+                                       const ValueObserver& observer) {
   const Graph& graph = compiled.graph;
   std::vector<const Node*> posts;
   std::map<ValueId, FloatTensor> revealed;  // what posts read
@@ -37,6 +37,7 @@ std::vector<NamedOutput> float_outputs(const Compiled& compiled, const std::vect
     if (posts.back() != nullptr) revealed[posts.back()->inputs[0]];
   }
   const std::vector<Constant> values = float_run(graph, inputs, [&](ValueId id, const Constant& value) {
+    if (observer) observer(id, value);
     const auto found = revealed.find(id);
     if (found != revealed.end()) found->second = to_floats(value);
   });

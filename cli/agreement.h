@@ -7,12 +7,14 @@
 
 #include "cli/results.h"
 #include "compile/compile.h"
+#include "compile/reference.h"
 
 namespace treville::cli {
 
 // float_outputs runs the float model: its outputs in the program's order and by its names, as revealed and after
-// post-processing. inputs are in the order of the graph's.
-std::vector<NamedOutput> float_outputs(const Compiled& compiled, const std::vector<FloatTensor>& inputs);
+// post-processing. inputs are in the order of the graph's; observer, where given, sees every value.
+std::vector<NamedOutput> float_outputs(const Compiled& compiled, const std::vector<FloatTensor>& inputs,
+                                       const ValueObserver& observer = {});
 
 // Agreement of one output with the float model's on one inference.
 struct Agreement {

@@ -123,11 +123,12 @@ std::map<std::string, std::string> bias_nodes(const Graph& graph) {
 }
 
 // float_values gives the float model's value for every step that ends a node: the last step of its layer.
-StepValues float_values(const Compiled& compiled, const std::vector<FloatTensor>& inputs) {
+RunValues float_values(const Compiled& compiled, const std::vector<FloatTensor>& inputs) {
   std::map<std::string, FloatTensor> by_node;
   std::map<ValueId, std::string> names;
   for (const Node& node : compiled.graph.nodes) names[node.outputs[0]] = node.name;
-  float_run(compiled.graph, inputs, [&](ValueId id, const Constant& value) {
+  RunValues values;
+  values.outputs = float_outputs(compiled, inputs, [&](ValueId id, const Constant& value) {
     const auto* tensor = std::get_if<FloatTensor>(&value);
     if (tensor != nullptr && names.count(id)) by_node[names[id]] = *tensor;
   });
@@ -137,14 +138,13 @@ StepValues float_values(const Compiled& compiled, const std::vector<FloatTensor>
     if (!std::holds_alternative<OutputStep>(steps[i].body)) last[steps[i].layer] = i;
   }
   const std::map<std::string, std::string> biases = bias_nodes(compiled.graph);
-  StepValues values;
   for (const auto& [layer, step] : last) {
     const auto* linear = std::get_if<LinearStep>(&steps[step].body);
     const bool has_bias =
         linear != nullptr && linear->bias && biases.count(layer) > 0 && last.count(biases.at(layer)) == 0;
     const auto found = by_node.find(has_bias ? biases.at(layer) : layer);
     if (found == by_node.end() || steps[step].type.is_index) continue;
-    if (found->second.shape.elements() == steps[step].type.shape.elements()) values[step] = found->second;
+    if (found->second.shape.elements() == steps[step].type.shape.elements()) values.steps[step] = found->second;
   }
   return values;
 }
@@ -181,7 +181,8 @@ struct OutputError {
   double clear_error = 0, secure_error = 0;
 };
 
-// add_outputs takes labels as numbers: any other label is an error as large as a value.
+// add_outputs widens the errors of one way of computing by what one inference showed; labels count as the numbers they
+// are.
 void add_outputs(const std::vector<NamedOutput>& reference, const std::vector<NamedOutput>& computed,
                  double OutputError::*of, std::vector<OutputError>& errors) {
   CHECK(reference.size() == computed.size(), "{} outputs for {}", computed.size(), reference.size());
@@ -240,10 +241,10 @@ Comparison compare_samples(const CompiledModel& model, Dataset& data, const Opti
     const auto number = static_cast<uint32_t>(first / data.batch());
     const RunValues clear = clear_values(model.compiled, inputs);
     const RunValues secure = options.no_secure ? RunValues{} : secure_values(model.compiled, inputs, number);
-    add_sample(model.compiled, float_values(model.compiled, inference.values), clear.steps, secure.steps, errors);
-    const std::vector<NamedOutput> reference = float_outputs(model.compiled, inference.values);
-    add_outputs(reference, clear.outputs, &OutputError::clear_error, result.outputs);
-    if (!options.no_secure) add_outputs(reference, secure.outputs, &OutputError::secure_error, result.outputs);
+    const RunValues reference = float_values(model.compiled, inference.values);
+    add_sample(model.compiled, reference.steps, clear.steps, secure.steps, errors);
+    add_outputs(reference.outputs, clear.outputs, &OutputError::clear_error, result.outputs);
+    if (!options.no_secure) add_outputs(reference.outputs, secure.outputs, &OutputError::secure_error, result.outputs);
     const CheckedRun checked = check_ranges(program, model.compiled.constants, inputs);
     if (!checked.ranges.ok()) result.range_problems.push_back(checked.ranges.message());
     result.samples = std::min(first + data.batch(), data.size());

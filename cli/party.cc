@@ -1,11 +1,13 @@
 // treville party: one real party of a federation. It finds the other two, checks that they run the same program, and
 // runs its side.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -46,16 +48,20 @@ struct OwnInputs {
   }
 };
 
-// refuse_foreign throws for an input that another party gives.
+// refuse_foreign throws for an input that another party gives, and for any where this party gives none.
 void refuse_foreign(const Program& program, const std::vector<std::string>& given, PartyId self) {
+  std::set<PartyId> owners;
   for (const Step& step : program.steps) {
     const auto* input = std::get_if<InputStep>(&step.body);
-    if (input == nullptr || input->owner == self) continue;
+    if (input == nullptr) continue;
+    owners.insert(input->owner);
     for (const std::string& text : given)
-      if (split_name(text, {input->name}))
+      if (input->owner != self && split_name(text, {input->name}))
         throw UserError("--input: party {} gives input \"{}\" of this program, not party {}", input->owner, input->name,
                         self);
   }
+  if (!given.empty() && owners.count(self) == 0)
+    throw UserError("--input: party {} gives the input of this program, not party {}", fmt::join(owners, " or "), self);
 }
 
 // own_inputs reads this party's inputs and checks them before anybody is called.
@@ -64,10 +70,7 @@ OwnInputs own_inputs(const Program& program, const Options& options, PartyId sel
   const std::vector<NamedShape> inputs = inputs_of(program, self);
   refuse_foreign(program, options.inputs, self);
   OwnInputs own;
-  if (inputs.empty()) {
-    if (!options.inputs.empty()) throw UserError("--input: party {} gives no input of this program", self);
-    return own;
-  }
+  if (inputs.empty()) return own;
   if (options.inputs.empty()) throw UserError("--input is missing: party {} gives {}", self, describe(inputs));
   const Preprocess preprocess = parse_preprocess(options.preprocess.empty() ? program.preprocess : options.preprocess);
   own.files = read_inferences(options.inputs, inputs, preprocess);
@@ -271,7 +274,7 @@ int party(const Options& options) {
   const size_t given = inputs.files.size();
   const int count = options.count.value_or(static_cast<int>(std::max<size_t>(given, 1)));
   if (given > 0 && static_cast<size_t>(count) != given) {
-    throw UserError("--count is {}, but {} --input{} given", count, given, given == 1 ? " is" : "s are");
+    throw UserError("--count is {}, but --input gives {} inference{}", count, given, given == 1 ? "" : "s");
   }
   if (options.preprocessed && options.party.no_store)
     throw UserError("--preprocessed reads a store: leave out --no-store");

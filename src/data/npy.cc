@@ -210,6 +210,7 @@ NamedTensors read_npz(const fs::path& path) {
     if (!arrays.emplace(name, parse_npy(path.string() + ": " + name, bytes)).second)
       throw UserError("{}: holds \"{}\" twice", path.string(), name);
   }
+  if (arrays.empty()) throw UserError("{}: holds no arrays. Write it with numpy.savez.", path.string());
   return arrays;
 }
 
