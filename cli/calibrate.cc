@@ -43,11 +43,9 @@ struct Row {
 void run_samples(const CompiledModel& model, RangeChecker& checker, Dataset& data, const std::string& what,
                  Progress& progress, Seen& seen) {
   const Program& program = model.compiled.program;
-  const int64_t batch = model.input_shape[0];
-  for (int64_t first = 0; first < data.size(); first += batch) {
+  for (int64_t first = 0; first < data.size(); first += data.batch()) {
     progress.show(first, data.size(), what);
-    std::map<std::string, RingTensor> inputs;
-    inputs.emplace(model.input_name, encode_input(data.batch(first), program, data.name(first)));
+    const auto inputs = encode_inputs(data.inference(first), model.inputs, program);
     const std::vector<double> largest = largest_opened(program, checker.run(inputs));
     for (size_t i = 0; i < largest.size(); ++i) seen.largest[i] = std::max(seen.largest[i], largest[i]);
   }
@@ -59,11 +57,11 @@ Seen run_all(const CompiledModel& model, const Options& options) {
   RangeChecker checker(model.compiled.program, model.compiled.constants);
   Progress progress(options.json);
   const Preprocess preprocess = parse_preprocess(options.model.preprocess);
-  Dataset data(options.model.calibrate, model.input_shape, preprocess, 0);
+  Dataset data(options.model.calibrate, model.inputs, preprocess, 0);
   seen.samples = data.size();
   run_samples(model, checker, data, "samples", progress, seen);
   if (options.check.empty()) return seen;
-  Dataset others(options.check, model.input_shape, preprocess, 0);
+  Dataset others(options.check, model.inputs, preprocess, 0);
   seen.checked = others.size();
   run_samples(model, checker, others, "other samples", progress, seen);
   return seen;
@@ -205,8 +203,10 @@ Command add_calibrate(CLI::App& root) {
       options->json);
   options->model.add_to(*app);
   app->remove_option(app->get_option("--calibrate"));
-  app->add_option("--data", options->model.calibrate,
-                  "Typical samples: a .npy file (batch first), an image, or a folder; they need no labels")
+  app->add_option(
+         "--data", options->model.calibrate,
+         "Typical samples: a .npy file (batch first), an image or a folder; of several inputs a .npz archive or a "
+         "folder with an array for each. They need no labels")
       ->required();
   app->add_option("--check", options->check, "Other samples, on which the ranges of the first ones are checked");
   app->add_option("-o,--directory", options->directory, "Write the program and the weights to this folder");

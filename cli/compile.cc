@@ -1,8 +1,10 @@
 // treville compile: a model becomes a public program and private weights, as separate files.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/command.h"
 #include "cli/model.h"
+#include "cli/results.h"
 #include "cli/screen.h"
 #include "cli/verdicts.h"
 
@@ -21,6 +23,9 @@ int run_compile(const Options& options) {
   const CompiledFiles files = write_compiled(options.directory, model);
   const VerdictCount verdicts = count_verdicts(program);
   if (options.json) {
+    Json inputs = Json::array();
+    for (const NamedShape& input : model.inputs)
+      inputs.push_back({{"name", input.name}, {"shape", input.shape.dims()}});
     print_json({{"program", files.program},
                 {"weights", files.weights},
                 {"digest", files.digest},
@@ -31,13 +36,17 @@ int run_compile(const Options& options) {
                 {"ring", static_cast<int>(program.ring)},
                 {"scheme", program.scheme},
                 {"verdicts", to_json(verdicts)},
-                {"input", {{"name", model.input_name}, {"shape", model.input_shape.dims()}}},
+                {"input", inputs.front()},
+                {"inputs", inputs},
+                {"outputs", output_names(program)},
                 {"seconds", model.seconds}});
     return kSuccess;
   }
   fmt::print("{}: {}, {} parameters, compiled in {}\n\n", program.model, model.format, human_count(program.parameters),
              human_seconds(model.seconds));
   print_files(files);
+  fmt::print("  inputs   {}\n", describe(model.inputs));
+  fmt::print("  outputs  {}\n", fmt::join(output_names(program), ", "));
   fmt::print("  numbers  ring Z_2^{}, {}\n", static_cast<int>(program.ring), program.scheme);
   fmt::print("  ranges   {}\n", describe(verdicts));
   if (program.scheme == "uncalibrated") {

@@ -8,7 +8,7 @@
 #include <map>
 
 #include "base/error.h"
-#include "cli/model.h"
+#include "cli/results.h"
 #include "data/npy.h"
 
 namespace treville::cli {
@@ -88,10 +88,12 @@ std::vector<Truth> truths_of_text(const std::string& path, const Dataset& data) 
 
 }  // namespace
 
-Dataset::Dataset(const std::string& path, Shape shape, Preprocess preprocess, int64_t limit)
-    : shape_(std::move(shape)), preprocess_(std::move(preprocess)) {
+Dataset::Dataset(const std::string& path, std::vector<NamedShape> inputs, Preprocess preprocess, int64_t limit)
+    : inputs_(std::move(inputs)), batch_(batch_of(inputs_)), preprocess_(std::move(preprocess)) {
   if (!fs::exists(path)) throw UserError("{}: there is no such file or folder", path);
-  if (fs::is_directory(path)) {
+  if (inputs_.size() > 1 || is_archive(path)) {
+    add_arrays(path);
+  } else if (fs::is_directory(path)) {
     add_folder(path);
   } else {
     add_file(path, std::nullopt);
@@ -121,31 +123,45 @@ void Dataset::add_file(const std::string& path, std::optional<int64_t> folder_cl
     samples_.push_back({path, file, 0, folder_class});
     return;
   }
-  held_ = read_samples(path, shape_, preprocess_).front();
+  held_ = read_file_samples(path, inputs_.front(), preprocess_);
   held_path_ = path;
   for (int64_t row = 0; row < held_.shape[0]; ++row)
     samples_.push_back({path, held_.shape[0] == 1 ? file : fmt::format("{}[{}]", file, row), row, folder_class});
 }
 
-std::vector<float> Dataset::values(const Sample& sample) {
-  if (sample.path != held_path_) {
-    held_ = read_samples(sample.path, shape_, preprocess_).front();
-    held_path_ = sample.path;
-  }
-  const auto size = static_cast<std::ptrdiff_t>(shape_.elements() / shape_[0]);
-  const auto begin = held_.values.begin() + sample.row * size;
-  if (begin + size > held_.values.end()) throw UserError("{}: has changed while it was read", sample.path);
-  return {begin, begin + size};
+void Dataset::add_arrays(const std::string& path) {
+  arrays_ = read_arrays(path, inputs_);
+  const std::string file = fs::path(path).filename().string();
+  const int64_t count = arrays_.front().shape[0] * batch_ / inputs_.front().shape[0];
+  for (int64_t row = 0; row < count; ++row)
+    samples_.push_back({path, fmt::format("{}[{}]", file, row), row, std::nullopt});
 }
 
-FloatTensor Dataset::batch(int64_t first) {
-  FloatTensor tensor(shape_);
-  const auto size = static_cast<std::ptrdiff_t>(shape_.elements() / shape_[0]);
-  for (int64_t i = 0; i < shape_[0]; ++i) {
-    const std::vector<float> one = values(samples_[static_cast<size_t>((first + i) % this->size())]);
-    std::copy(one.begin(), one.end(), tensor.values.begin() + i * size);
+// values are those of one input: shape / batch elements.
+std::vector<float> Dataset::values(const Sample& sample, size_t input) {
+  if (arrays_.empty() && sample.path != held_path_) {
+    held_ = read_file_samples(sample.path, inputs_.front(), preprocess_);
+    held_path_ = sample.path;
   }
-  return tensor;
+  const FloatTensor& from = arrays_.empty() ? held_ : arrays_[input];
+  const auto size = static_cast<std::ptrdiff_t>(inputs_[input].shape.elements() / batch_);
+  const std::ptrdiff_t begin = sample.row * size;
+  if (begin + size > static_cast<std::ptrdiff_t>(from.values.size()))
+    throw UserError("{}: has changed while it was read", sample.path);
+  return {from.values.begin() + begin, from.values.begin() + begin + size};
+}
+
+Inference Dataset::inference(int64_t first) {
+  Inference result{name(first), {}};
+  for (size_t input = 0; input < inputs_.size(); ++input) {
+    FloatTensor& tensor = result.values.emplace_back(inputs_[input].shape);
+    auto to = tensor.values.begin();
+    for (int64_t i = 0; i < batch_; ++i) {
+      const std::vector<float> one = values(samples_[static_cast<size_t>((first + i) % size())], input);
+      to = std::copy(one.begin(), one.end(), to);
+    }
+  }
+  return result;
 }
 
 std::vector<Truth> Dataset::folder_truths() const {
@@ -156,12 +172,26 @@ std::vector<Truth> Dataset::folder_truths() const {
 }
 
 void LabelledData::add_to(CLI::App& app) {
-  app.add_option("--data", data, "Samples: a .npy file (batch first), an image, a folder, or a folder of class folders")
+  app.add_option(
+         "--data", data,
+         "Samples: a .npy file (batch first), an image, a folder, or a folder of class folders; of several inputs "
+         "a .npz archive, or a folder with NAME.npy for each")
       ->required();
   app.add_option(
       "--labels", labels,
       "True classes: .npy [n] (or 0/1 [n, questions]), or a text file with a class or \"file,class\" a line");
+  app.add_option("--metric-output", metric_output,
+                 "The output that the labels are of (default: the first); agreement and errors are over all outputs");
   app.add_option("--samples", samples, "Use the first N samples only")->check(CLI::Range(1, 100'000'000));
+}
+
+size_t LabelledData::metric_of(const Program& program) const {
+  if (metric_output.empty()) return 0;
+  const std::vector<std::string> names = output_names(program);
+  const auto found = std::find(names.begin(), names.end(), metric_output);
+  if (found == names.end())
+    throw UserError("--metric-output: there is no output '{}'{}", metric_output, suggest_name(metric_output, names));
+  return static_cast<size_t>(found - names.begin());
 }
 
 std::vector<Truth> LabelledData::truths(const Dataset& opened) const {

@@ -16,6 +16,7 @@
 #include "cli/dataset.h"
 #include "cli/evaluation.h"
 #include "cli/model.h"
+#include "cli/results.h"
 #include "cli/screen.h"
 #include "program/digest.h"
 
@@ -73,11 +74,15 @@ class ResultsFile {
 
   Answers& of(Computing computing) { return answers_[static_cast<size_t>(computing)]; }
   void add(Computing computing, int64_t sample, Answer answer) {
-    write({{"in", name_of(computing)},
-           {"sample", sample},
-           {"scores", answer.scores},
-           {"seconds", answer.seconds},
-           {"range_violations", answer.violations}});
+    Json line = {{"in", name_of(computing)},
+                 {"sample", sample},
+                 {"scores", answer.outputs.front()},
+                 {"seconds", answer.seconds},
+                 {"range_violations", answer.violations}};
+    // The first output stands alone, as in files of models that have no other.
+    if (answer.outputs.size() > 1)
+      line["others"] = std::vector<SampleScores>(answer.outputs.begin() + 1, answer.outputs.end());
+    write(line);
     of(computing)[sample] = std::move(answer);
   }
 
@@ -95,8 +100,9 @@ class ResultsFile {
     if (!json.is_object()) return false;
     for (const Computing computing : kAll) {
       if (json.value("in", "") != name_of(computing)) continue;
-      of(computing)[json.at("sample")] = {json.at("scores").get<SampleScores>(), json.at("seconds"),
-                                          json.at("range_violations")};
+      std::vector<SampleScores> outputs = {json.at("scores").get<SampleScores>()};
+      for (const Json& other : json.value("others", Json::array())) outputs.push_back(other.get<SampleScores>());
+      of(computing)[json.at("sample")] = {std::move(outputs), json.at("seconds"), json.at("range_violations")};
       return true;
     }
     return false;
@@ -118,31 +124,34 @@ class ResultsFile {
 struct Row {
   Computing computing;
   Metrics metrics;
-  double seconds = 0;  // per sample
+  std::vector<Metrics> outputs;  // agreement and error of each output, against float
+  double seconds = 0;            // per sample
   int64_t violations = 0;
 };
 
-// largest_class is one more than the largest class named anywhere: the width of rows made from labels.
-int64_t class_count(ResultsFile& results, const std::vector<Computing>& computings, const std::vector<Truth>& truths) {
-  int64_t largest = 0;
-  for (const Computing computing : computings)
-    for (const auto& [sample, answer] : results.of(computing))
-      largest = std::max(largest, static_cast<int64_t>(answer.scores.at(0)));
-  for (const Truth& truth : truths) largest = std::max(largest, truth.label.value_or(0));
-  return largest + 1;
-}
+// Evaluation is what was evaluated, and which output the labels are of.
+struct Evaluation {
+  const CompiledModel& model;
+  std::vector<Truth> truths;
+  int64_t samples = 0;
+  size_t metric_output = 0;
+  std::vector<std::string> outputs;
+};
 
-std::vector<Row> rows_of(const CompiledModel& model, ResultsFile& results, const std::vector<Computing>& computings,
-                         const std::vector<Truth>& truths, int64_t count) {
-  const bool labels = gives_label(model);
-  const int64_t classes = labels ? class_count(results, computings, truths) : 0;
-  const auto reference = scores_of(results.of(Computing::kFloat), count, labels, classes);
+std::vector<Row> rows_of(const Evaluation& evaluation, ResultsFile& results, const std::vector<Computing>& computings) {
+  const int64_t count = evaluation.samples;
+  std::vector<const Answers*> all;
+  for (const Computing computing : computings) all.push_back(&results.of(computing));
+  const std::vector<int64_t> classes = class_counts(evaluation.model, all, evaluation.metric_output, evaluation.truths);
+  const OutputScores reference = scores_of(results.of(Computing::kFloat), count, classes);
   std::vector<Row> rows;
   for (const Computing computing : computings) {
-    Row row{computing, {}, 0, 0};
+    Row row{computing, {}, {}, 0, 0};
     const bool is_float = computing == Computing::kFloat;
-    row.metrics = measure(is_float ? reference : scores_of(results.of(computing), count, labels, classes), truths,
-                          is_float ? nullptr : &reference);
+    const OutputScores scores = is_float ? reference : scores_of(results.of(computing), count, classes);
+    row.metrics = measure_outputs(scores, evaluation.metric_output, evaluation.truths, is_float ? nullptr : &reference);
+    for (size_t k = 0; k < scores.size() && !is_float; ++k)
+      row.outputs.push_back(measure(scores[k], {}, &reference[k]));
     for (int64_t i = 0; i < count; ++i) {
       row.seconds += results.of(computing).at(i).seconds / static_cast<double>(count);
       row.violations += results.of(computing).at(i).violations;
@@ -160,16 +169,26 @@ Json json_of(const Proportion& proportion) {
           {"interval_95", {span.low, span.high}}};
 }
 
-Json json_of(const Row& row) {
+void add_agreement(Json& json, const Metrics& metrics) {
+  if (!metrics.agreement) return;
+  json["agreement_with_float"] = json_of(*metrics.agreement);
+  json["largest_error"] = metrics.largest_error;
+  json["mean_error"] = metrics.mean_error;
+}
+
+Json json_of(const Row& row, const std::vector<std::string>& outputs) {
   const Metrics& m = row.metrics;
   Json json = {{"in", name_of(row.computing)}, {"samples", m.samples}, {"seconds_per_sample", row.seconds}};
   if (m.top1) json["top1"] = json_of(*m.top1);
   if (m.top5) json["top5"] = json_of(*m.top5);
   if (m.auroc) json["auroc"] = *m.auroc;
-  if (m.agreement) {
-    json["agreement_with_float"] = json_of(*m.agreement);
-    json["largest_error"] = m.largest_error;
-    json["mean_error"] = m.mean_error;
+  add_agreement(json, m);
+  if (row.outputs.size() > 1) {
+    Json list = Json::array();
+    for (size_t k = 0; k < row.outputs.size(); ++k) {
+      add_agreement(list.emplace_back(Json({{"name", outputs[k]}})), row.outputs[k]);
+    }
+    json["outputs"] = std::move(list);
   }
   if (row.computing == Computing::kClear) json["range_violations"] = row.violations;
   if (m.confusion) {
@@ -206,8 +225,22 @@ void print_confusion(const Row& row) {
   fmt::print("{}\n", table.text());
 }
 
-void print_rows(const CompiledModel& model, const std::vector<Row>& rows) {
-  const Program& program = model.compiled.program;
+// print_outputs shows each output's share of agreement and error, where there are several.
+void print_outputs(const Evaluation& evaluation, const std::vector<Row>& rows) {
+  if (evaluation.outputs.size() < 2) return;
+  Table table({"", "output", "agrees with float [95 %]", "largest error"});
+  table.left(1);
+  for (const Row& row : rows)
+    for (size_t k = 0; k < row.outputs.size(); ++k)
+      table.add({k == 0 ? name_of(row.computing) : "", evaluation.outputs[k], percent(row.outputs[k].agreement),
+                 fmt::format("{:.2g}", row.outputs[k].largest_error)});
+  fmt::print("{}\n", table.text());
+  fmt::print("  Labels are of output {} (--metric-output); agreement and errors above are over all {} outputs.\n",
+             evaluation.outputs[evaluation.metric_output], evaluation.outputs.size());
+}
+
+void print_rows(const Evaluation& evaluation, const std::vector<Row>& rows) {
+  const Program& program = evaluation.model.compiled.program;
   fmt::print("{}: {} sample{}, ring Z_2^{}, {}\n\n", program.model, rows.front().metrics.samples,
              rows.front().metrics.samples == 1 ? "" : "s", static_cast<int>(program.ring), program.scheme);
   Table table({"", "top-1 [95 %]", "top-5 [95 %]", "AUROC", "agrees with float [95 %]", "largest error", "time"});
@@ -218,6 +251,7 @@ void print_rows(const CompiledModel& model, const std::vector<Row>& rows) {
                m.agreement ? fmt::format("{:.2g}", m.largest_error) : "-", human_seconds(row.seconds)});
   }
   fmt::print("{}\n", table.text());
+  print_outputs(evaluation, rows);
   print_confusion(rows.back());
   for (const Row& row : rows)
     if (row.violations > 0)
@@ -249,25 +283,28 @@ int eval(const Options& options) {
   const std::vector<Computing> computings = computings_of(options.computings);
   check_writable("--results", options.results);
   const CompiledModel model = compile_model(options.model);
-  Dataset data = options.labelled.open(model.input_shape, parse_preprocess(options.model.preprocess));
-  const std::vector<Truth> truths = options.labelled.truths(data);
+  const size_t metric_output = options.labelled.metric_of(model.compiled.program);
+  Dataset data = options.labelled.open(model.inputs, parse_preprocess(options.model.preprocess));
+  const Evaluation evaluation{model, options.labelled.truths(data), data.size(), metric_output,
+                              output_names(model.compiled.program)};
   ResultsFile results(options.results, {{"treville", "evaluation"},
                                         {"program", hex(digest(model.compiled.program))},
                                         {"data", fs::path(options.labelled.data).filename().string()},
                                         {"preprocessing", options.model.preprocess}});
   for (const Computing computing : computings) compute(model, data, computing, options, results);
-  const std::vector<Row> rows = rows_of(model, results, computings, truths, data.size());
+  const std::vector<Row> rows = rows_of(evaluation, results, computings);
   if (!options.json) {
-    print_rows(model, rows);
+    print_rows(evaluation, rows);
     return kSuccess;
   }
   Json list = Json::array();
-  for (const Row& row : rows) list.push_back(json_of(row));
+  for (const Row& row : rows) list.push_back(json_of(row, evaluation.outputs));
   print_json({{"model", model.compiled.program.model},
               {"ring", static_cast<int>(model.compiled.program.ring)},
               {"scheme", model.compiled.program.scheme},
               {"samples", data.size()},
-              {"labelled", !truths.empty()},
+              {"labelled", !evaluation.truths.empty()},
+              {"metric_output", evaluation.outputs[metric_output]},
               {"results", list}});
   return kSuccess;
 }
@@ -282,7 +319,8 @@ Command add_eval(CLI::App& root) {
       "  treville eval digits.pb --data samples.npy --labels classes.npy --calibrate calibration.npy\n"
       "  treville eval model.onnx --data photos/ --labels classes.csv --calibrate some/ --in clear --in secure \\\n"
       "      --preprocess resize=256,crop=center --results photos.jsonl\n"
-      "  treville eval model.onnx --data imagefolder/ --calibrate some/    # a folder of images for each class\n\n"
+      "  treville eval model.onnx --data imagefolder/ --calibrate some/    # a folder of images for each class\n"
+      "  treville eval model.onnx --data all.npz --calibrate some.npz --labels classes.npy --metric-output species\n\n"
       "Shows top-1 and top-5 accuracy with 95 % intervals, AUROC, confusion, and how often fixed point and secure\n"
       "decide as float does. Without labels only the agreement is shown. With --results, answers are kept as they "
       "come,\n"

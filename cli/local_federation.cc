@@ -16,6 +16,7 @@
 #include <fstream>
 #include <optional>
 #include <random>
+#include <set>
 
 #include "base/error.h"
 #include "data/npy.h"
@@ -306,6 +307,26 @@ void write_federation(const fs::path& folder, const std::string& store) {
   if (!file.flush()) throw UserError("cannot write {}", (folder / "federation.yaml").string());
 }
 
+// add_inputs writes each input of a party to a file of all inferences, and names it.
+void add_inputs(std::vector<std::string>& arguments, const LocalJob& job, PartyId party, const fs::path& folder) {
+  const std::vector<NamedShape> inputs = inputs_of(*job.program);
+  std::set<std::string> own;
+  for (const NamedShape& input : inputs_of(*job.program, party)) own.insert(input.name);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (own.count(inputs[i].name) == 0) continue;
+    FloatTensor all;
+    all.shape = inputs[i].shape;
+    all.shape[0] *= static_cast<int64_t>(job.inputs->size());
+    for (const Inference& inference : *job.inputs) {
+      const std::vector<float>& values = inference.values[i].values;
+      all.values.insert(all.values.end(), values.begin(), values.end());
+    }
+    const fs::path file = folder / fmt::format("input-{}.npy", i);
+    write_npy(file, all);
+    arguments.insert(arguments.end(), {"--input", inputs[i].name + "=" + file.string()});
+  }
+}
+
 }  // namespace
 
 LocalStore local_store(const std::string& folder, PartyId party) {
@@ -334,13 +355,7 @@ LocalResult run_local_parties(const LocalJob& job, const ProgressUpdate& progres
         "--progress-json",  "--count",        std::to_string(job.inputs != nullptr ? job.inputs->size() : job.count)};
     arguments.insert(arguments.end(), job.arguments.begin(), job.arguments.end());
     if (job.store.empty()) arguments.push_back("--no-store");
-    if (id == 0 && job.inputs != nullptr) {
-      for (size_t i = 0; i < job.inputs->size(); ++i) {
-        const fs::path input = folder.path() / fmt::format("input-{}.npy", i);
-        write_npy(input, (*job.inputs)[i]);
-        arguments.insert(arguments.end(), {"--input", input.string()});
-      }
-    }
+    if (job.inputs != nullptr) add_inputs(arguments, job, static_cast<PartyId>(id), folder.path());
     if (id == 1) arguments.insert(arguments.end(), {"--weights", weights.string()});
     children.list.push_back(start(arguments));
   }

@@ -1,5 +1,5 @@
 // Three party processes on this machine, as `treville run` starts them: a private folder with fresh certificates, the
-// public program for all, the weights for the model owner, the inputs for the client; the results come back as JSON.
+// public program for all, the weights for the model owner, each input for its owner; the results come back as JSON.
 #pragma once
 
 #include <sys/types.h>
@@ -10,16 +10,16 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/inputs.h"
 #include "program/program.h"
 #include "program/weights.h"
-#include "tensor/float_tensor.h"
 
 namespace treville::cli {
 
 struct LocalJob {
   const Program* program = nullptr;
-  const Weights* weights = nullptr;                  // for the model owner's process only
-  const std::vector<FloatTensor>* inputs = nullptr;  // one inference each; null where the command takes none
+  const Weights* weights = nullptr;                // for the model owner's process only
+  const std::vector<Inference>* inputs = nullptr;  // by input of the program; null where the command takes none
   std::string command = "party";
   int count = 1;                            // of inferences, where inputs do not say it
   std::string store = {};                   // where the parties keep things; empty: nothing outlives the run

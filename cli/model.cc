@@ -16,9 +16,7 @@
 #include "base/error.h"
 #include "base/suggest.h"
 #include "base/text.h"
-#include "data/npy.h"
 #include "import/import.h"
-#include "run/execute.h"
 
 namespace treville::cli {
 namespace {
@@ -54,40 +52,6 @@ Interval input_interval(const ModelOptions& options) {
     return {low, high};
   }
   return {-1, 1};
-}
-
-// with_batch gives a sample the leading dimension it lacks.
-FloatTensor with_batch(FloatTensor tensor, const Shape& shape, const std::string& path) {
-  if (tensor.shape.rank() + 1 == shape.rank()) {
-    std::vector<int64_t> dims = tensor.shape.dims();
-    dims.insert(dims.begin(), 1);
-    tensor.shape = Shape(dims);
-  }
-  bool fits = tensor.shape.rank() == shape.rank();
-  for (int axis = 1; fits && axis < shape.rank(); ++axis) fits = tensor.shape[axis] == shape[axis];
-  if (!fits) {
-    throw UserError("{}: shape {} does not fit the model's input {}", path, to_string(tensor.shape), to_string(shape));
-  }
-  if (tensor.values.empty()) throw UserError("{}: holds no samples", path);
-  if (!std::all_of(tensor.values.begin(), tensor.values.end(), [](float v) { return std::isfinite(v); })) {
-    throw UserError("{}: holds values that are not finite", path);
-  }
-  return tensor;
-}
-
-bool is_npy(const fs::path& path) { return path.extension() == ".npy"; }
-
-FloatTensor read_one(const fs::path& path, const Shape& shape, const Preprocess& preprocess) {
-  if (is_npy(path)) return with_batch(read_npy(path), shape, path.string());
-  if (!is_image(path)) {
-    throw UserError("{}: an input is a .npy array or an image (.png, .jpg, .jpeg, .bmp)", path.string());
-  }
-  const auto extent = image_extent(shape);
-  if (!extent) {
-    throw UserError("{}: the model's input {} is not an image; give a .npy array of that shape", path.string(),
-                    to_string(shape));
-  }
-  return read_image(path, *extent, preprocess);
 }
 
 // parse_shapes reads --shape: "input=1,224,224,3" each.
@@ -138,7 +102,8 @@ ImportOptions ModelFile::import_options() const {
 void ModelOptions::add_to(CLI::App& app) {
   ModelFile::add_to(app);
   app.add_option("--calibrate", calibrate,
-                 "Samples that show the range of every value: a .npy file (batch first), an image, or a folder. "
+                 "Samples that show the range of every value: a .npy file (batch first), an image, or a folder; of "
+                 "several inputs a .npz archive, or a folder with NAME.npy for each. "
                  "Chooses the 32-bit ring; without it the program is marked uncalibrated and takes 64 bits, unless the "
                  "model is a quantised one, which brings its ranges");
   app.add_option("--preprocess", preprocess,
@@ -162,22 +127,9 @@ CompiledModel compile_model(const ModelOptions& options) {
   ImportOptions import_options = options.import_options();
   import_options.outputs = options.outputs;
   Graph graph = import_model(options.model, import_options);
-  if (graph.inputs.size() != 1) {
-    std::string names;
-    for (const ValueId id : graph.inputs) names += (names.empty() ? "" : ", ") + graph.value(id).name;
-    throw UserError("{}: the model has {} inputs ({}); models with one input are supported so far", options.model,
-                    graph.inputs.size(), names);
-  }
   CompiledModel result;
-  const Value& input = graph.value(graph.inputs[0]);
-  result.input_name = input.name;
+  result.inputs = inputs_of(graph, options.model);
   result.format = describe_format(graph.format);
-  if (!input.shape ||
-      std::any_of(input.shape->dims().begin(), input.shape->dims().end(), [](int64_t d) { return d < 1; })) {
-    throw UserError("{}: the shape of input \"{}\" is {}; only the batch may be left open", options.model, input.name,
-                    input.shape ? to_string(*input.shape) : "not given");
-  }
-  result.input_shape = *input.shape;
 
   CompileOptions compile_options;
   compile_options.ranges = parse_ranges(options.ranges);
@@ -189,7 +141,7 @@ CompiledModel compile_model(const ModelOptions& options) {
   if (options.bits) compile_options.k = Bits(*options.bits);
   if (options.margin) compile_options.margin_bits = *options.margin;
   if (!options.calibrate.empty()) {
-    compile_options.calibration = read_samples(options.calibrate, result.input_shape, preprocess);
+    compile_options.calibration = read_samples(options.calibrate, result.inputs, preprocess);
   }
   std::set<std::string> passes;
   compile_options.dump_after = [&](std::string_view pass, const std::string& text) {
@@ -209,46 +161,6 @@ CompiledModel compile_model(const ModelOptions& options) {
   return result;
 }
 
-FloatTensor read_input(const std::string& path, const Shape& shape, const Preprocess& preprocess) {
-  if (!fs::exists(path)) throw UserError("{}: there is no such file", path);
-  FloatTensor tensor = read_one(path, shape, preprocess);
-  if (tensor.shape[0] != shape[0]) {
-    throw UserError("{}: holds {} samples, the program takes {} at a time; give one of them, or --batch {}", path,
-                    tensor.shape[0], shape[0], tensor.shape[0]);
-  }
-  return tensor;
-}
-
-RingTensor encode_input(const FloatTensor& value, const Program& program, const std::string& path) {
-  for (const Step& step : program.steps) {
-    const auto* input = std::get_if<InputStep>(&step.body);
-    if (input == nullptr) continue;
-    try {
-      return encode(value, input->ring, input->scale, step.type.bound, input->name);
-    } catch (const UserError& error) {
-      throw UserError("{}: {}", path, error.what());
-    }
-  }
-  throw UserError("{}: the program has no input", program.model);
-}
-
-std::vector<FloatTensor> read_samples(const std::string& path, const Shape& shape, const Preprocess& preprocess) {
-  if (!fs::exists(path)) throw UserError("{}: there is no such file or folder", path);
-  std::vector<FloatTensor> samples;
-  if (!fs::is_directory(path)) {
-    samples.push_back(read_one(path, shape, preprocess));
-    return samples;
-  }
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(path)) {
-    if (is_image(entry.path()) || is_npy(entry.path())) files.push_back(entry.path());
-  }
-  if (files.empty()) throw UserError("{}: the folder holds no images and no .npy files", path);
-  std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) samples.push_back(read_one(file, shape, preprocess));
-  return samples;
-}
-
 std::vector<std::string> read_labels(const std::string& path) {
   std::vector<std::string> labels;
   if (path.empty()) return labels;
@@ -265,15 +177,18 @@ std::vector<std::string> read_labels(const std::string& path) {
 }
 
 void check_labels(const std::vector<std::string>& labels, const std::string& path, const Program& program) {
+  if (labels.empty()) return;
+  std::string outputs;
   for (const Step& step : program.steps) {
-    if (!std::holds_alternative<OutputStep>(step.body)) continue;
+    const auto* output = std::get_if<OutputStep>(&step.body);
+    if (output == nullptr) continue;
     const Shape& shape = step.type.shape;
-    if (labels.empty() || step.type.is_index || shape.rank() == 0) return;
-    const int64_t classes = shape[shape.rank() - 1];
-    if (static_cast<int64_t>(labels.size()) == classes) return;
-    throw UserError("--labels: {} has {} names, the output of {} has {} values; give one name for each", path,
-                    labels.size(), program.model, classes);
+    const int64_t classes = shape.rank() == 0 ? 1 : shape[shape.rank() - 1];
+    if (step.type.is_index || static_cast<int64_t>(labels.size()) == classes) return;
+    outputs += fmt::format("{}{} {}", outputs.empty() ? "" : ", ", output->name, classes);
   }
+  throw UserError("--labels: {} has {} names, which fits no output of {} (values: {}); give one name for each value",
+                  path, labels.size(), program.model, outputs);
 }
 
 void check_writable(const std::string& option, const std::string& path) {

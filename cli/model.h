@@ -1,4 +1,4 @@
-// Models, inputs and labels as the command line names them: shared by run, compile, compare and demo.
+// Models and labels as the command line names them: shared by run, compile, compare and demo.
 #pragma once
 
 #include <optional>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/inputs.h"
 #include "cli/screen.h"
 #include "compile/compile.h"
 #include "data/image.h"
@@ -43,30 +44,18 @@ struct ModelOptions : ModelFile {
 
 struct CompiledModel {
   Compiled compiled;
-  Shape input_shape;  // of the one input, as the model's file has it
-  std::string input_name;
-  std::string format;  // "TensorFlow frozen graph", "ONNX" or "TensorFlow Lite"
-  double seconds = 0;  // import and compilation
+  std::vector<NamedShape> inputs;  // as the model's file has them; the program has the same in the same order
+  std::string format;              // "TensorFlow frozen graph", "ONNX" or "TensorFlow Lite"
+  double seconds = 0;              // import and compilation
 };
 
 // compile_model imports and compiles. Progress and --dump-after go to stderr.
 CompiledModel compile_model(const ModelOptions& options);
 
-// read_input reads an image (preprocessed) or a .npy file as one batch of the given shape; a single sample may leave
-// out the batch dimension.
-FloatTensor read_input(const std::string& path, const Shape& shape, const Preprocess& preprocess);
-
-// encode_input is encode with the file's name in the error of a value out of range.
-RingTensor encode_input(const FloatTensor& value, const Program& program, const std::string& path);
-
-// read_samples reads a .npy file (batch first), an image, or a folder of either in the order of their names. Each
-// result has the shape with its first dimension as it comes.
-std::vector<FloatTensor> read_samples(const std::string& path, const Shape& shape, const Preprocess& preprocess);
-
 // read_labels reads one class name a line; empty path, no labels.
 std::vector<std::string> read_labels(const std::string& path);
-// check_labels throws UserError unless there is one label for each value of the program's first output: lists with and
-// without a background class are easily mixed up, and then every name is wrong.
+// check_labels throws UserError unless there is one label for each value of one of the program's outputs: lists with
+// and without a background class are easily mixed up, and then every name is wrong.
 void check_labels(const std::vector<std::string>& labels, const std::string& path, const Program& program);
 
 // check_writable throws UserError unless a file can be made at `path`: before hours of work, not after. An empty path

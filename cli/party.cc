@@ -1,20 +1,22 @@
 // treville party: one real party of a federation. It finds the other two, checks that they run the same program, and
 // runs its side.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/inputs.h"
 #include "cli/model.h"
+#include "cli/output_files.h"
 #include "cli/party_side.h"
 #include "cli/results.h"
 #include "cli/screen.h"
-#include "data/npy.h"
 #include "run/local_run.h"
 #include "run/preprocess.h"
 #include "tensor/memory_meter.h"
@@ -22,7 +24,6 @@
 namespace treville::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
@@ -30,41 +31,51 @@ struct Options {
   std::vector<std::string> inputs;
   std::string preprocess;
   std::string labels;
-  std::string output;
+  std::vector<std::string> outputs;
   std::optional<int> count;
   bool preprocessed = false;
   bool profile = false;
 };
 
-const InputStep& input_step(const Program& program) {
-  const InputStep* found = nullptr;
+// OwnInputs is what this party gives: for every inference its inputs, encoded.
+struct OwnInputs {
+  std::vector<Inference> files;
+  std::vector<std::map<std::string, RingTensor>> encoded;
+
+  const std::map<std::string, RingTensor>& of(int inference) const {
+    static const std::map<std::string, RingTensor> kNone;
+    return encoded.empty() ? kNone : encoded[static_cast<size_t>(inference)];
+  }
+};
+
+// refuse_foreign throws for an input that another party gives, and for any where this party gives none.
+void refuse_foreign(const Program& program, const std::vector<std::string>& given, PartyId self) {
+  std::set<PartyId> owners;
   for (const Step& step : program.steps) {
     const auto* input = std::get_if<InputStep>(&step.body);
     if (input == nullptr) continue;
-    if (found != nullptr)
-      throw UserError("{}: programs with several inputs cannot be run from here yet", program.model);
-    found = input;
+    owners.insert(input->owner);
+    for (const std::string& text : given)
+      if (input->owner != self && split_name(text, {input->name}))
+        throw UserError("--input: party {} gives input \"{}\" of this program, not party {}", input->owner, input->name,
+                        self);
   }
-  if (found == nullptr) throw UserError("{}: the program has no input", program.model);
-  return *found;
+  if (!given.empty() && owners.count(self) == 0)
+    throw UserError("--input: party {} gives the input of this program, not party {}", fmt::join(owners, " or "), self);
 }
 
-// encoded_inputs reads this party's inputs and checks them before anybody is called.
-std::vector<RingTensor> encoded_inputs(const Program& program, const Options& options, PartyId self) {
-  const InputStep& input = input_step(program);
-  std::vector<RingTensor> tensors;
-  if (input.owner != self) {
-    if (!options.inputs.empty()) {
-      throw UserError("--input: party {} gives the input of this program, not party {}", input.owner, self);
-    }
-    return tensors;
-  }
-  if (options.inputs.empty()) throw UserError("--input is missing: party {} gives input \"{}\"", self, input.name);
+// own_inputs reads this party's inputs and checks them before anybody is called.
+OwnInputs own_inputs(const Program& program, const Options& options, PartyId self) {
+  if (inputs_of(program).empty()) throw UserError("{}: the program has no input", program.model);
+  const std::vector<NamedShape> inputs = inputs_of(program, self);
+  refuse_foreign(program, options.inputs, self);
+  OwnInputs own;
+  if (inputs.empty()) return own;
+  if (options.inputs.empty()) throw UserError("--input is missing: party {} gives {}", self, describe(inputs));
   const Preprocess preprocess = parse_preprocess(options.preprocess.empty() ? program.preprocess : options.preprocess);
-  for (const std::string& path : options.inputs) {
-    tensors.push_back(encode_input(read_input(path, input.shape, preprocess), program, path));
-  }
-  return tensors;
+  own.files = read_inferences(options.inputs, inputs, preprocess);
+  for (const Inference& inference : own.files) own.encoded.push_back(encode_inputs(inference, inputs, program));
+  return own;
 }
 
 struct Timing {
@@ -161,8 +172,8 @@ class StepClock {
   Clock::time_point last_;
 };
 
-Outcome run_inferences(const PartySide& side, Session& session, const Options& options,
-                       const std::vector<RingTensor>& inputs, int count, Reporter& reporter) {
+Outcome run_inferences(const PartySide& side, Session& session, const Options& options, const OwnInputs& inputs,
+                       int count, Reporter& reporter) {
   Outcome outcome;
   const auto setup_start = Clock::now();
   const auto setup_meter = std::make_shared<MemoryMeter>();
@@ -174,14 +185,11 @@ Outcome run_inferences(const PartySide& side, Session& session, const Options& o
   outcome.timing.setup = seconds_since(setup_start);
   outcome.timing.setup_cpu = cpu_seconds();
   Engine engine(side, session, passes, options.preprocessed, count);
-  const std::string input_name = input_step(side.program).name;
   // The dealer's online walk waits for the result: progress is that of its offline walk, where it has one.
   const bool offline_shows = session.self == PartyId::kDealer && !options.preprocessed;
   StepClock clock(side.program.steps.size());
   for (int i = 0; i < count; ++i) {
-    std::map<std::string, RingTensor> named;
-    if (!inputs.empty()) named[input_name] = inputs[static_cast<size_t>(i)].clone();
-    RunInputs run = run_inputs(side.program, session.self, false, side.weights.constants, named);
+    RunInputs run = run_inputs(side.program, session.self, false, side.weights.constants, inputs.of(i));
     run.inference = static_cast<uint32_t>(i);
     PassOptions pass_options;
     pass_options.observe = [&, i](Phase phase) {
@@ -189,11 +197,7 @@ Outcome run_inferences(const PartySide& side, Session& session, const Options& o
       return options.profile && phase == Phase::kOnline ? clock.around(std::move(observer)) : observer;
     };
     const PartyOutputs result = engine.run(run, pass_options, outcome);
-    std::vector<NamedOutput> outputs;
-    for (const RevealedOutput& output : result.outputs) {
-      if (output.policy == OutputPolicy::kReveal) outputs.push_back(decode_output(output));
-    }
-    outcome.outputs.push_back(std::move(outputs));
+    outcome.outputs.push_back(decode_outputs(result.outputs));
     keep_largest(outcome.peaks, result.peaks);
   }
   outcome.timing.total_cpu = cpu_seconds();
@@ -232,7 +236,7 @@ Json result_json(const PartySide& side, Session& session, const Outcome& outcome
 }
 
 void print_people(const PartySide& side, const Session& session, const Outcome& outcome, const Options& options,
-                  const std::vector<std::string>& labels) {
+                  const OwnInputs& inputs, const std::vector<std::string>& labels) {
   fmt::print("{}: party {} ({}), {} inference{} done\n\n", side.program.model, session.self,
              side.federation.member(session.self).name, outcome.timing.inferences.size(),
              outcome.timing.inferences.size() == 1 ? "" : "s");
@@ -254,38 +258,23 @@ void print_people(const PartySide& side, const Session& session, const Outcome& 
     for (const std::string& note : session.store->weights().notes()) fmt::print("  note     {}\n", note);
   }
   for (size_t i = 0; i < outcome.outputs.size(); ++i) {
-    for (const NamedOutput& output : outcome.outputs[i]) {
-      fmt::print("  output   {}: {}\n",
-                 options.inputs.empty() ? output.name : fs::path(options.inputs[i]).filename().string(),
-                 describe_prediction(output, labels));
+    const std::vector<NamedOutput>& outputs = outcome.outputs[i];
+    for (const NamedOutput& output : outputs) {
+      const std::string input = inputs.files.empty() ? "" : inputs.files[i].name;
+      const std::string name = input.empty() ? output.name : outputs.size() == 1 ? input : input + ": " + output.name;
+      fmt::print("  output   {}: {}\n", name, describe_prediction(output, labels));
     }
   }
-}
-
-// write_output joins the first output of all inferences along the first dimension.
-void write_output(const std::string& path, const Outcome& outcome) {
-  FloatTensor joined;
-  for (const std::vector<NamedOutput>& outputs : outcome.outputs) {
-    if (outputs.empty()) return;
-    const FloatTensor& value = outputs.front().final;
-    if (joined.values.empty()) {
-      joined = value;
-      continue;
-    }
-    joined.values.insert(joined.values.end(), value.values.begin(), value.values.end());
-    joined.shape[0] += value.shape[0];
-  }
-  write_npy(path, joined);
 }
 
 int party(const Options& options) {
-  check_writable("--output", options.output);
   const PartySide side = load_party(options.party);
-  const std::vector<RingTensor> inputs = encoded_inputs(side.program, options, side.self);
-  const int count = options.count.value_or(static_cast<int>(std::max<size_t>(inputs.size(), 1)));
-  if (!inputs.empty() && static_cast<size_t>(count) != inputs.size()) {
-    throw UserError("--count is {}, but {} --input{} given", count, inputs.size(),
-                    inputs.size() == 1 ? " is" : "s are");
+  const OutputFiles output_files("--output", options.outputs, output_names(side.program, side.self));
+  const OwnInputs inputs = own_inputs(side.program, options, side.self);
+  const size_t given = inputs.files.size();
+  const int count = options.count.value_or(static_cast<int>(std::max<size_t>(given, 1)));
+  if (given > 0 && static_cast<size_t>(count) != given) {
+    throw UserError("--count is {}, but --input gives {} inference{}", count, given, given == 1 ? "" : "s");
   }
   if (options.preprocessed && options.party.no_store)
     throw UserError("--preprocessed reads a store: leave out --no-store");
@@ -300,11 +289,11 @@ int party(const Options& options) {
   Outcome outcome = run_inferences(side, session, options, inputs, count, reporter);
   outcome.timing.handshake = handshake;
   reporter.finish();
-  if (!options.output.empty()) write_output(options.output, outcome);
+  output_files.write(outcome.outputs);
   if (options.party.json) {
     print_json(result_json(side, session, outcome, options, labels));
   } else {
-    print_people(side, session, outcome, options, labels);
+    print_people(side, session, outcome, options, inputs, labels);
   }
   return kSuccess;
 }
@@ -326,11 +315,17 @@ Command add_party(CLI::App& root) {
       options->party.json);
   options->party.add_to(*app);
   for (const char* name : {"--id", "--federation", "--program"}) app->get_option(name)->required();
-  app->add_option("--input", options->inputs, "A .npy array or an image (the input's owner); may be repeated")
+  app->add_option(
+         "--input", options->inputs,
+         "FILE or NAME=FILE: a .npy array, an image, or a .npz archive of all inputs (each input's owner); may "
+         "be repeated")
       ->allow_extra_args(false);
   app->add_option("--preprocess", options->preprocess, "Overrides the preprocessing the program was compiled with");
   app->add_option("--labels", options->labels, "Class names, one a line");
-  app->add_option("--output", options->output, "Write the output to a .npy file (the recipient)");
+  app->add_option("--output", options->outputs,
+                  "Write the output to a .npy file (the recipient); several outputs: a .npz archive of all, or "
+                  "NAME=FILE.npy, which may be repeated")
+      ->allow_extra_args(false);
   app->add_option("--count", options->count,
                   "How many inputs there will be (all parties must agree; default: the inputs given, or 1)")
       ->check(CLI::Range(1, 1'000'000));

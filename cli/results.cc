@@ -20,6 +20,23 @@ NamedOutput decode_output(const RevealedOutput& output) {
   return result;
 }
 
+std::vector<NamedOutput> decode_outputs(const std::vector<RevealedOutput>& outputs) {
+  std::vector<NamedOutput> decoded;
+  for (const RevealedOutput& output : outputs)
+    if (output.policy == OutputPolicy::kReveal) decoded.push_back(decode_output(output));
+  return decoded;
+}
+
+std::vector<std::string> output_names(const Program& program, std::optional<PartyId> recipient) {
+  std::vector<std::string> names;
+  for (const Step& step : program.steps) {
+    const auto* output = std::get_if<OutputStep>(&step.body);
+    if (output == nullptr || (recipient && output->recipient != *recipient)) continue;
+    if (output->policy == OutputPolicy::kReveal) names.push_back(output->name);
+  }
+  return names;
+}
+
 Json to_json(const NamedOutput& output) {
   return {{"name", output.name},
           {"shape", output.final.shape.dims()},
@@ -50,13 +67,24 @@ bool is_classification(const NamedOutput& output) {
          shape.elements() == *std::max_element(shape.dims().begin(), shape.dims().end());
 }
 
+namespace {
+
+// own_labels gives the labels where they are this output's: one for each value, or for an index any number.
+std::vector<std::string> own_labels(const NamedOutput& output, const std::vector<std::string>& labels) {
+  const Shape& shape = output.raw.shape;
+  const bool fits = shape.rank() > 0 && shape[shape.rank() - 1] == static_cast<int64_t>(labels.size());
+  return output.is_label || fits ? labels : std::vector<std::string>{};
+}
+
+}  // namespace
+
 std::string describe_prediction(const NamedOutput& output, const std::vector<std::string>& labels) {
   if (output.is_label && !output.final.values.empty()) {
     const auto index = static_cast<size_t>(output.final.values[0]);
     return index < labels.size() ? labels[index] : fmt::format("class {}", index);
   }
   if (is_classification(output)) {
-    const Prediction best = top_classes(output.final.values, 1, labels).front();
+    const Prediction best = top_classes(output.final.values, 1, own_labels(output, labels)).front();
     const bool is_probability = output.has_softmax || looks_like_probabilities(output.final.values);
     return is_probability ? fmt::format("{} ({:.1f} %)", best.label, 100 * best.value)
                           : fmt::format("{} (score {:.3f})", best.label, best.value);
@@ -71,7 +99,7 @@ std::string describe_prediction(const NamedOutput& output, const std::vector<std
 Json predictions_json(const NamedOutput& output, const std::vector<std::string>& labels) {
   Json list = Json::array();
   if (!is_classification(output)) return list;
-  for (const Prediction& prediction : top_classes(output.final.values, 5, labels)) {
+  for (const Prediction& prediction : top_classes(output.final.values, 5, own_labels(output, labels))) {
     list.push_back({{"index", prediction.index}, {"label", prediction.label}, {"value", prediction.value}});
   }
   return list;

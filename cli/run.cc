@@ -4,17 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 
 #include "base/error.h"
+#include "cli/agreement.h"
 #include "cli/local_federation.h"
+#include "cli/output_files.h"
 #include "cli/results.h"
 #include "cli/screen.h"
 #include "cli/verdicts.h"
-#include "compile/reference.h"
 #include "cost/cost.h"
-#include "data/npy.h"
 #include "program/digest.h"
 
 namespace treville::cli {
@@ -22,125 +21,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Agreement of the secure result with the float model on one input.
-struct Agreement {
-  bool agrees = true;
-  double largest_error = 0;  // of the values before a softmax
-  double largest_value = 0;  // of the float model, to judge it by
-  std::string float_prediction;
-};
-
+// Sample is one inference: what was revealed, and how that compares with the float model, output by output.
 struct Sample {
   std::string name;
-  NamedOutput output;
+  std::vector<NamedOutput> outputs;
   double seconds = 0;
-  Agreement agreement;
+  std::vector<Agreement> agreements;  // none where nothing was checked
+
+  // first_difference is the first output that disagrees, or null.
+  const NamedOutput* first_difference() const {
+    for (size_t i = 0; i < agreements.size(); ++i)
+      if (!agreements[i].agrees) return &outputs[i];
+    return nullptr;
+  }
+  double largest(double Agreement::*of) const {
+    double largest = 0;
+    for (const Agreement& agreement : agreements) largest = std::max(largest, agreement.*of);
+    return largest;
+  }
 };
-
-// The share of its range by which a value may differ and still agree, where no class decides.
-constexpr double kTolerance = 0.02;
-
-size_t best(const std::vector<float>& values) {
-  return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
-}
-
-// post_processing finds the node that makes the output where that is the recipient's part: a softmax, or the largest.
-const Node* post_processing(const Graph& graph) {
-  const ValueId output = graph.outputs.front();
-  for (const Node& node : graph.nodes) {
-    const bool makes_output = std::find(node.outputs.begin(), node.outputs.end(), output) != node.outputs.end();
-    if (makes_output && (node.op == "Softmax" || node.op == "TopK")) return &node;
-  }
-  return nullptr;
-}
-
-// float_reference gives what the recipient would see of the float model: what is revealed, and after post-processing.
-NamedOutput float_reference(const Graph& graph, const FloatTensor& input) {
-  NamedOutput result;
-  const Node* post = post_processing(graph);
-  const auto outputs = float_run(graph, {input}, [&](ValueId id, const Constant& value) {
-    if (post != nullptr && id == post->inputs[0]) result.raw = to_floats(value);
-  });
-  result.is_label = std::holds_alternative<IntTensor>(outputs.front());
-  result.has_softmax = post != nullptr && post->op == "Softmax";
-  result.final = to_floats(outputs.front());
-  if (post == nullptr) result.raw = result.final;
-  return result;
-}
-
-Agreement compare_outputs(const NamedOutput& secure, const NamedOutput& reference,
-                          const std::vector<std::string>& labels) {
-  Agreement agreement;
-  agreement.float_prediction = describe_prediction(reference, labels);
-  const auto& a = secure.raw.values;
-  const auto& b = reference.raw.values;
-  if (a.size() != b.size()) {
-    agreement.agrees = secure.is_label && !b.empty() && !a.empty() && best(b) == static_cast<size_t>(a[0]);
-    return agreement;
-  }
-  for (size_t i = 0; i < a.size(); ++i) {
-    agreement.largest_error = std::max(agreement.largest_error, static_cast<double>(std::abs(a[i] - b[i])));
-    agreement.largest_value = std::max(agreement.largest_value, static_cast<double>(std::abs(b[i])));
-  }
-  if (secure.is_label) {
-    agreement.agrees = a == b;
-  } else if (is_classification(secure)) {
-    // Two classes that the float model itself holds equal within the error may swap.
-    agreement.agrees = best(a) == best(b) || b[best(b)] - b[best(a)] <= 2 * agreement.largest_error;
-    agreement.agrees =
-        agreement.agrees && agreement.largest_error <= kTolerance * std::max(1.0, agreement.largest_value);
-  } else {
-    agreement.agrees = agreement.largest_error <= kTolerance * std::max(1.0, agreement.largest_value);
-  }
-  return agreement;
-}
-
-// read_inputs takes files one by one; a .npy file with more samples than the program takes becomes several inputs.
-std::vector<std::pair<std::string, FloatTensor>> read_inputs(const RunOptions& options, const Shape& shape,
-                                                             const Preprocess& preprocess) {
-  std::vector<std::pair<std::string, FloatTensor>> inputs;
-  for (const std::string& path : options.inputs) {
-    std::vector<FloatTensor> samples = read_samples(path, shape, preprocess);
-    const std::string name = fs::path(path).filename().string();
-    for (size_t s = 0; s < samples.size(); ++s) {
-      const int64_t batches = samples[s].shape[0] / shape[0];
-      if (batches * shape[0] != samples[s].shape[0]) {
-        throw UserError(
-            "{}: holds {} sample{}, which is no multiple of the batch, {}; give another --batch or more samples", path,
-            samples[s].shape[0], samples[s].shape[0] == 1 ? "" : "s", shape[0]);
-      }
-      const size_t size = static_cast<size_t>(shape.elements());
-      for (int64_t b = 0; b < batches; ++b) {
-        FloatTensor one(shape);
-        std::copy_n(samples[s].values.begin() + static_cast<std::ptrdiff_t>(size * static_cast<size_t>(b)), size,
-                    one.values.begin());
-        const bool several = batches > 1 || samples.size() > 1;
-        inputs.emplace_back(several ? fmt::format("{}[{}]", name, s + static_cast<size_t>(b)) : name, std::move(one));
-      }
-    }
-  }
-  return inputs;
-}
-
-// names_of_folder gives the files of a folder their own names.
-std::vector<std::string> expand_folders(const std::vector<std::string>& paths) {
-  std::vector<std::string> expanded;
-  for (const std::string& path : paths) {
-    if (!fs::exists(path)) throw UserError("{}: there is no such file or folder", path);
-    if (!fs::is_directory(path)) {
-      expanded.push_back(path);
-      continue;
-    }
-    std::vector<std::string> files;
-    for (const auto& entry : fs::directory_iterator(path)) {
-      if (is_image(entry.path()) || entry.path().extension() == ".npy") files.push_back(entry.path().string());
-    }
-    if (files.empty()) throw UserError("{}: the folder holds no images and no .npy files", path);
-    std::sort(files.begin(), files.end());
-    expanded.insert(expanded.end(), files.begin(), files.end());
-  }
-  return expanded;
-}
 
 int64_t sent(const Json& party, const char* phase) {
   int64_t bytes = 0;
@@ -173,11 +72,11 @@ struct RunReport {
     return seconds[seconds.size() / 2];
   }
   bool agrees() const {
-    return std::all_of(samples.begin(), samples.end(), [](const Sample& s) { return s.agreement.agrees; });
+    return std::all_of(samples.begin(), samples.end(), [](const Sample& s) { return s.first_difference() == nullptr; });
   }
   double largest_error() const {
     double error = 0;
-    for (const Sample& sample : samples) error = std::max(error, sample.agreement.largest_error);
+    for (const Sample& sample : samples) error = std::max(error, sample.largest(&Agreement::largest_error));
     return error;
   }
 };
@@ -188,24 +87,39 @@ int count_layers(const Program& program) {
   }));
 }
 
+Json agreement_json(const Agreement& agreement) {
+  return {{"agrees", agreement.agrees},
+          {"prediction", agreement.float_prediction},
+          {"largest_error", agreement.largest_error},
+          {"largest_value", agreement.largest_value}};
+}
+
+Json sample_json(const Sample& sample, const std::vector<std::string>& labels) {
+  Json outputs = Json::array();
+  for (size_t i = 0; i < sample.outputs.size(); ++i) {
+    Json output = to_json(sample.outputs[i]);
+    output["predictions"] = predictions_json(sample.outputs[i], labels);
+    if (!sample.agreements.empty()) output["plaintext"] = agreement_json(sample.agreements[i]);
+    outputs.push_back(std::move(output));
+  }
+  Json json = {{"input", sample.name},
+               {"seconds", sample.seconds},
+               {"prediction", describe_prediction(sample.outputs.front(), labels)},
+               {"outputs", outputs}};
+  if (sample.agreements.empty()) return json;
+  const NamedOutput* difference = sample.first_difference();
+  json["plaintext"] = {{"agrees", difference == nullptr},
+                       {"prediction", sample.agreements.front().float_prediction},
+                       {"largest_error", sample.largest(&Agreement::largest_error)},
+                       {"largest_value", sample.largest(&Agreement::largest_value)},
+                       {"first_difference", difference != nullptr ? Json(difference->name) : Json()}};
+  return json;
+}
+
 Json report_json(const RunReport& report, const std::vector<std::string>& labels) {
   const Program& program = report.model.compiled.program;
   Json inferences = Json::array();
-  for (const Sample& sample : report.samples) {
-    Json output = to_json(sample.output);
-    output["predictions"] = predictions_json(sample.output, labels);
-    Json inference = {{"input", sample.name},
-                      {"seconds", sample.seconds},
-                      {"prediction", describe_prediction(sample.output, labels)},
-                      {"outputs", Json::array({output})}};
-    if (report.checked) {
-      inference["plaintext"] = {{"agrees", sample.agreement.agrees},
-                                {"prediction", sample.agreement.float_prediction},
-                                {"largest_error", sample.agreement.largest_error},
-                                {"largest_value", sample.agreement.largest_value}};
-    }
-    inferences.push_back(std::move(inference));
-  }
+  for (const Sample& sample : report.samples) inferences.push_back(sample_json(sample, labels));
   Json processes = Json::array();
   for (const Json& party : report.local.parties) {
     Json process = party;
@@ -253,8 +167,7 @@ void print_heading(const CompiledModel& model, const RunOptions& options, size_t
   fmt::print("  model     {} ({}), {} linear layers, {} parameters\n",
              fs::path(options.model.model).filename().string(), model.format, count_layers(program),
              human_count(program.parameters));
-  fmt::print("  input     {} {}, {} sample{}\n", model.input_name, to_string(model.input_shape), inputs,
-             inputs == 1 ? "" : "s");
+  fmt::print("  input     {}, {} sample{}\n", describe(model.inputs), inputs, inputs == 1 ? "" : "s");
   fmt::print("  scheme    Porthos: dealer (client), evaluator (model owner), helper\n");
   fmt::print("  security  semi-honest, at most one corrupted party; 128-bit keys, TLS 1.3, both sides authenticated\n");
   fmt::print("  numbers   ring Z_2^{}, {}; compiled in {}\n", static_cast<int>(program.ring), program.scheme,
@@ -281,19 +194,45 @@ void print_traffic(const RunReport& report) {
   }
 }
 
+// prediction_table has a line for every output of every sample; its name is shown where there are several.
+Table prediction_table(const RunReport& report, const std::vector<std::string>& labels) {
+  const bool names_outputs = report.samples.front().outputs.size() > 1;
+  std::vector<std::string> header = {"input", "prediction", "plaintext", "largest error"};
+  if (names_outputs) header.insert(header.begin() + 1, "output");
+  Table table(header);
+  for (size_t column = 1; column + 1 < header.size(); ++column) table.left(column);
+  for (const Sample& sample : report.samples) {
+    for (size_t i = 0; i < sample.outputs.size(); ++i) {
+      std::vector<std::string> row = {i == 0 ? sample.name : "", describe_prediction(sample.outputs[i], labels),
+                                      "not checked", "-"};
+      if (report.checked) {
+        const Agreement& agreement = sample.agreements[i];
+        row[2] = agreement.agrees ? "agrees" : "DIFFERS: " + agreement.float_prediction;
+        row[3] = fmt::format("{:.2g}", agreement.largest_error);
+      }
+      if (names_outputs) row.insert(row.begin() + 1, sample.outputs[i].name);
+      table.add(std::move(row));
+    }
+  }
+  return table;
+}
+
+void print_check(const RunReport& report) {
+  const auto first = std::find_if(report.samples.begin(), report.samples.end(),
+                                  [](const Sample& s) { return s.first_difference() != nullptr; });
+  if (first == report.samples.end()) {
+    fmt::print("  check     plaintext agrees; largest error {:.2g}\n", report.largest_error());
+    return;
+  }
+  const auto agreeing = std::count_if(report.samples.begin(), report.samples.end(),
+                                      [](const Sample& s) { return s.first_difference() == nullptr; });
+  fmt::print("  check     plaintext agrees on {} of {}; largest error {:.2g}; first to differ: output {} of {}\n",
+             agreeing, report.samples.size(), report.largest_error(), first->first_difference()->name, first->name);
+}
+
 void print_result(const RunReport& report, const std::vector<std::string>& labels,
                   const std::vector<std::string>& next_steps) {
-  Table predictions({"input", "prediction", "plaintext", "largest error"});
-  predictions.left(1);
-  predictions.left(2);
-  for (const Sample& sample : report.samples) {
-    predictions.add({sample.name, describe_prediction(sample.output, labels),
-                     !report.checked           ? "not checked"
-                     : sample.agreement.agrees ? "agrees"
-                                               : "DIFFERS: " + sample.agreement.float_prediction,
-                     report.checked ? fmt::format("{:.2g}", sample.agreement.largest_error) : "-"});
-  }
-  fmt::print("{}\n", predictions.text());
+  fmt::print("{}\n", prediction_table(report, labels).text());
 
   Table parties({"party", "process", "offline sent", "online sent", "set-up sent", "CPU"});
   static constexpr const char* kRoles[] = {"0 client, dealer", "1 model owner", "2 helper"};
@@ -313,14 +252,7 @@ void print_result(const RunReport& report, const std::vector<std::string>& label
              human_seconds(client["seconds"]["setup"].get<double>()));
   print_traffic(report);
   fmt::print("  rounds    {} online\n", report.online_rounds);
-  if (report.checked) {
-    const auto agreeing =
-        std::count_if(report.samples.begin(), report.samples.end(), [](const Sample& s) { return s.agreement.agrees; });
-    fmt::print("  check     {}; largest error {:.2g}\n",
-               report.agrees() ? "plaintext agrees"
-                               : fmt::format("plaintext agrees on {} of {}", agreeing, report.samples.size()),
-               report.largest_error());
-  }
+  if (report.checked) print_check(report);
   if (report.model.compiled.program.scheme == "uncalibrated") {
     fmt::print("\n  The ranges were not calibrated: --calibrate with a few typical samples halves time and traffic.\n");
   }
@@ -328,31 +260,28 @@ void print_result(const RunReport& report, const std::vector<std::string>& label
   for (const std::string& line : next_steps) fmt::print("  {}\n", line);
 }
 
-std::vector<Sample> collect(const std::vector<std::pair<std::string, FloatTensor>>& inputs, const LocalResult& local,
-                            const Graph& graph, const RunOptions& options, const std::vector<std::string>& labels) {
+std::vector<Sample> collect(const std::vector<Inference>& inputs, const LocalResult& local, const Compiled& compiled,
+                            const RunOptions& options, const std::vector<std::string>& labels) {
   std::vector<Sample> samples;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Json& inference = local.parties[0]["inferences"][i];
-    Sample sample;
-    sample.name = inputs[i].first;
-    sample.output = output_from_json(inference.at("outputs").at(0));
-    sample.seconds = inference.at("seconds");
+    Sample sample{inputs[i].name, {}, inference.at("seconds"), {}};
+    for (const Json& output : inference.at("outputs")) sample.outputs.push_back(output_from_json(output));
     if (!options.no_check) {
-      sample.agreement = compare_outputs(sample.output, float_reference(graph, inputs[i].second), labels);
+      const std::vector<NamedOutput> reference = float_outputs(compiled, inputs[i].values);
+      CHECK(reference.size() == sample.outputs.size(), "{} outputs for {}", sample.outputs.size(), reference.size());
+      for (size_t k = 0; k < reference.size(); ++k)
+        sample.agreements.push_back(agreement_of(sample.outputs[k], reference[k], labels));
     }
     samples.push_back(std::move(sample));
   }
   return samples;
 }
 
-void write_outputs(const std::string& path, const std::vector<Sample>& samples) {
-  FloatTensor joined = samples.front().output.final;
-  for (size_t i = 1; i < samples.size(); ++i) {
-    const FloatTensor& value = samples[i].output.final;
-    joined.values.insert(joined.values.end(), value.values.begin(), value.values.end());
-    if (joined.shape.rank() > 0) joined.shape[0] += value.shape[0];
-  }
-  write_npy(path, joined);
+void write_outputs(const OutputFiles& files, const std::vector<Sample>& samples) {
+  std::vector<std::vector<NamedOutput>> outputs;
+  for (const Sample& sample : samples) outputs.push_back(sample.outputs);
+  files.write(outputs);
 }
 
 // LayerTime is one layer of the model: how long the model owner's online walk spends in its steps, waiting included,
@@ -421,22 +350,24 @@ void print_notes(const LocalResult& local) {
 }  // namespace
 
 int run_model(const RunOptions& options, const std::vector<std::string>& next_steps) {
-  check_writable("--write", options.output);
   if (options.preprocessed && options.store.empty()) {
     throw UserError("--preprocessed needs --store DIR, the folder that `treville preprocess` filled");
   }
   const std::vector<std::string> labels = read_labels(options.labels);
-  RunOptions expanded = options;
-  expanded.inputs = expand_folders(options.inputs);
+  // What can be seen without the model's names is seen before it is compiled.
+  for (const std::string& text : options.inputs)
+    if (text.find('=') == std::string::npos) files_of(text);
+  for (const std::string& text : options.outputs)
+    if (text.find('=') == std::string::npos) check_writable("--write", text);
   CompiledModel model = compile_model(options.model);
   const Program& program = model.compiled.program;
   check_labels(labels, options.labels, program);
-  auto inputs = read_inputs(expanded, model.input_shape, parse_preprocess(options.model.preprocess));
-  for (const auto& [name, tensor] : inputs) encode_input(tensor, program, name);  // before anything starts
+  const OutputFiles files("--write", options.outputs, output_names(program));
+  const std::vector<Inference> inputs =
+      read_inferences(options.inputs, model.inputs, parse_preprocess(options.model.preprocess));
+  for (const Inference& inference : inputs) encode_inputs(inference, model.inputs, program);  // before anything starts
   if (!options.json) print_heading(model, options, inputs.size());
 
-  std::vector<FloatTensor> tensors;
-  for (const auto& [name, tensor] : inputs) tensors.push_back(tensor);
   const Weights weights{random_model_id(), std::move(model.compiled.constants)};
   LocalResult local;
   {
@@ -444,7 +375,7 @@ int run_model(const RunOptions& options, const std::vector<std::string>& next_st
     LocalJob job;
     job.program = &program;
     job.weights = &weights;
-    job.inputs = &tensors;
+    job.inputs = &inputs;
     job.store = options.store;
     if (options.preprocessed) job.arguments.push_back("--preprocessed");
     if (options.profile) job.arguments.push_back("--profile");
@@ -452,7 +383,7 @@ int run_model(const RunOptions& options, const std::vector<std::string>& next_st
         job, [&](int64_t done, int64_t total, const std::string& what) { progress.show(done, total, what); });
   }
   const CostReport cost = dry_cost("porthos", program);
-  const std::vector<Sample> samples = collect(inputs, local, model.compiled.graph, options, labels);
+  const std::vector<Sample> samples = collect(inputs, local, model.compiled, options, labels);
   const RunReport report{model,
                          samples,
                          local,
@@ -462,7 +393,7 @@ int run_model(const RunOptions& options, const std::vector<std::string>& next_st
                          options.preprocessed};
   print_notes(local);
   const std::vector<LayerTime> layers = options.profile ? layer_times(program, cost, local) : std::vector<LayerTime>{};
-  if (!options.output.empty()) write_outputs(options.output, samples);
+  write_outputs(files, samples);
   if (options.json) {
     Json object = report_json(report, labels);
     if (options.profile) object["layers"] = layers_json(layers);
@@ -483,17 +414,25 @@ Command add_run(CLI::App& root) {
                   "  treville run model.onnx --input photo.jpg --labels classes.txt --calibrate photos/ \\\n"
                   "      --preprocess resize=227,crop=center,order=bgr,mean=104:117:123\n"
                   "  treville run model.onnx --input batch.npy --json\n"
+                  "  treville run model.onnx --input image=photo.jpg --input age=age.npy   # several inputs, by name\n"
                   "  treville run model.onnx --input photo.jpg --store kept   # the weights are shared once\n\n"
                   "Compiles the model, starts the client, the model owner and the helper as three processes that talk "
                   "over TLS 1.3,\n"
                   "prints the prediction and compares it with the float model. The exit code is 1 when they disagree.",
                   options->json);
   options->model.add_to(*app);
-  app->add_option("--input", options->inputs, "An image, a .npy array, or a folder of them; may be repeated")
+  app->add_option(
+         "--input", options->inputs,
+         "An image, a .npy array, or a folder of them; of several inputs NAME=FILE for each, or a .npz archive "
+         "(or a folder) with an array for each; may be repeated")
       ->required()
       ->allow_extra_args(false);  // else it would take the model that follows
   app->add_option("--labels", options->labels, "Class names, one a line");
-  app->add_option("--write", options->output, "Write the outputs to a .npy file");
+  app->add_option(
+         "--write", options->outputs,
+         "Write the output to a .npy file; several outputs: a .npz archive of all, or NAME=FILE.npy, which may "
+         "be repeated")
+      ->allow_extra_args(false);
   app->add_option("--store", options->store,
                   "Where the three parties keep things between runs: shares of the weights, preprocessed inferences");
   app->add_flag("--preprocessed", options->preprocessed,

@@ -13,8 +13,8 @@ struct RunOptions {
   ModelOptions model;
   std::vector<std::string> inputs;
   std::string labels;
-  std::string output;
-  std::string store;  // where the parties keep things between runs; empty: nowhere
+  std::vector<std::string> outputs;  // files to write to
+  std::string store;                 // where the parties keep things between runs; empty: nowhere
   bool preprocessed = false;
   bool profile = false;
   bool no_check = false;

@@ -15,6 +15,7 @@
 #include "cli/dataset.h"
 #include "cli/evaluation.h"
 #include "cli/model.h"
+#include "cli/results.h"
 #include "cli/screen.h"
 #include "cost/cost.h"
 
@@ -96,17 +97,23 @@ double mean_scale(const Program& program) {
 class Study {
  public:
   Study(const Options& options, const CompiledModel& model)
-      : data_(options.labelled.open(model.input_shape, parse_preprocess(options.model.preprocess))),
-        truths_(options.labelled.truths(data_)) {
-    if (gives_label(model))
+      : data_(options.labelled.open(model.inputs, parse_preprocess(options.model.preprocess))),
+        truths_(options.labelled.truths(data_)),
+        metric_output_(options.labelled.metric_of(model.compiled.program)),
+        outputs_(output_names(model.compiled.program)) {
+    if (gives_label(model, metric_output_))
       throw UserError("{}: gives a label, not scores; tune it without --top-1", options.model.model);
-    reference_ = scores(model, Computing::kFloat, nullptr);
-    float_metrics_ = measure(reference_, truths_, nullptr);
+    reference_ = answers(model, Computing::kFloat, nullptr);
+    float_metrics_ = measure_outputs(scores(model, reference_, reference_), metric_output_, truths_, nullptr);
   }
   void evaluate_plan(const CompiledModel& model, Plan& plan) {
-    plan.metrics = measure(scores(model, Computing::kClear, &plan.violations), truths_, &reference_);
+    const Answers clear = answers(model, Computing::kClear, &plan.violations);
+    const OutputScores reference = scores(model, reference_, clear);
+    plan.metrics = measure_outputs(scores(model, clear, reference_), metric_output_, truths_, &reference);
   }
   int64_t samples() const { return data_.size(); }
+  const std::string& metric_output() const { return outputs_[metric_output_]; }
+  size_t outputs() const { return outputs_.size(); }
   bool is_labelled() const { return !truths_.empty(); }
   const Metrics& float_metrics() const { return float_metrics_; }
   // quality is what a plan is judged by: top-1, or without labels the agreement with float.
@@ -116,20 +123,26 @@ class Study {
   double float_quality() const { return is_labelled() ? float_metrics_.top1->value() : 1; }
 
  private:
-  std::vector<SampleScores> scores(const CompiledModel& model, Computing computing, int64_t* violations) {
+  Answers answers(const CompiledModel& model, Computing computing, int64_t* violations) {
     std::vector<int64_t> all;
     for (int64_t i = 0; i < data_.size(); ++i) all.push_back(i);
-    Answers answers;
+    Answers given;
     evaluate(model, data_, computing, all, 1, [&](int64_t sample, Answer answer) {
       if (violations != nullptr) *violations += answer.violations;
-      answers[sample] = std::move(answer);
+      given[sample] = std::move(answer);
     });
-    return scores_of(answers, data_.size(), false, 0);
+    return given;
+  }
+  // scores of `some`, in rows as wide as `others` need too.
+  OutputScores scores(const CompiledModel& model, const Answers& some, const Answers& others) const {
+    return scores_of(some, data_.size(), class_counts(model, {&some, &others}, metric_output_, truths_));
   }
 
   Dataset data_;
   std::vector<Truth> truths_;
-  std::vector<SampleScores> reference_;
+  size_t metric_output_;
+  std::vector<std::string> outputs_;
+  Answers reference_;
   Metrics float_metrics_;
 };
 
@@ -234,6 +247,9 @@ void print_plans(const std::vector<Plan>& plans, const Study& study, const Plan*
     table.add(row);
   }
   fmt::print("{}\n", table.text());
+  if (study.outputs() > 1)
+    fmt::print("  Labels are of output {} (--metric-output); agreement and errors are over all {} outputs.\n",
+               study.metric_output(), study.outputs());
   if (chosen == nullptr) {
     fmt::print(
         "  No plan stays within {} percentage points of float. Try more --sweep-bits, other --margins, or more "
@@ -271,6 +287,7 @@ int tune(const Options& options) {
     Json list = Json::array();
     for (const Plan& plan : plans) list.push_back(json_of(plan, *study));
     Json object = {{"model", options.model.model}, {"samples", study->samples()}, {"loss_points", options.loss}};
+    object["metric_output"] = study->metric_output();
     if (study->is_labelled()) object["float_top1"] = study->float_quality();
     object["plans"] = list;
     object["chosen"] = chosen != nullptr ? json_of(*chosen, *study) : Json();

@@ -103,7 +103,7 @@ const std::vector<Entry>& entries() {
 Compiled compile_for(const Model& model, Ring ring) {
   CompileOptions options;
   options.ring = ring;
-  options.calibration = {model.calibration};
+  options.calibration = {{model.calibration}};
   return compile(model.graph, options);
 }
 

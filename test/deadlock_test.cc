@@ -38,7 +38,7 @@ struct Digits {
 Digits compile_digits() {
   const std::filesystem::path folder = std::filesystem::path(TREVILLE_SOURCE_DIR) / "examples" / "digits";
   CompileOptions options;
-  options.calibration = {read_npy(folder / "calibration.npy")};
+  options.calibration = {{read_npy(folder / "calibration.npy")}};
   Compiled compiled =
       compile(import_model(folder / "digits.pb", {.batch = 1, .input_shapes = {}, .outputs = {}}), options);
   Digits digits{std::move(compiled.program), std::move(compiled.constants), {}};

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 struct Case {
   const char* name;
-  Arguments arguments;  // $M: the digit model, $D: its folder, $X: the folder of damaged files
+  Arguments arguments;  // $M: the digit model, $D: its folder, $F: a model with two inputs, $X: damaged files
   const char* message;  // a part of stderr
   int exit_code = 2;
 };
@@ -90,6 +90,23 @@ void write_damaged_files(const Scratch& folder) {
   write_text(folder / "binary_labels.txt", std::string("a\0b\n", 4));
 }
 
+// write_two_inputs makes inputs for the model with two of them, image [1,6,6,2] and extra [1,3], good ones and others.
+void write_two_inputs(const Scratch& folder) {
+  const FloatTensor image = filled({2, 6, 6, 2}, 0.5f), extra = filled({2, 3}, 0.5f), one = filled({1, 3}, 0.5f);
+  write_npy(folder / "image.npy", image);
+  write_npy(folder / "extra.npy", extra);
+  write_npy(folder / "one_extra.npy", one);
+  write_npy(folder / "wide_extra.npy", filled({2, 4}, 0.5f));
+  write_npz(folder / "two.npz", {{"image", image}, {"extra", extra}});
+  write_npz(folder / "misspelled.npz", {{"image", image}, {"extras", extra}});
+  write_npz(folder / "alone.npz", {{"image", image}});
+  write_npz(folder / "uneven.npz", {{"image", image}, {"extra", one}});
+  const std::string whole = read_text(folder / "two.npz");
+  write_text(folder / "cut.npz", whole.substr(0, whole.size() / 2));
+  fs::create_directory(folder / "half");
+  write_npy(folder / "half" / "image.npy", image);
+}
+
 std::vector<Case> cases() {
   return {
       {"UnknownCommand", {"runn"}, "did you mean 'run'"},
@@ -142,6 +159,52 @@ std::vector<Case> cases() {
       {"CalibrationWithNan", {"run", "$M", "--input", "$X/good.npy", "--calibrate", "$X/nan.npy"}, "not finite"},
       {"DemoWithoutPicture", {"demo", "nothere.png"}, "nothere.png"},
 
+      {"InputsWithoutNames", {"run", "$F", "--input", "$X/image.npy"}, "image [1,6,6,2], extra [1,3]. Give NAME=FILE"},
+      {"InputMisspelled",
+       {"run", "$F", "--input", "image=$X/image.npy", "--input", "extar=$X/extra.npy"},
+       "there is no input 'extar'; did you mean 'extra'?"},
+      {"InputOfAnotherName", {"run", "$M", "--input", "picture=$X/good.npy"}, "there is no input 'picture'"},
+      {"InputOfTwoMissing", {"run", "$F", "--input", "extra=$X/extra.npy"}, "--input: missing: image [1,6,6,2]"},
+      {"InputOfTwoDouble",
+       {"run", "$F", "--input", "image=$X/image.npy", "--input", "extra=$X/extra.npy", "--input", "extra=$X/extra.npy"},
+       "\"image\" is given for 2 inferences, \"extra\" for 4"},
+      {"InputsOfOtherCounts",
+       {"run", "$F", "--input", "image=$X/image.npy", "--input", "extra=$X/one_extra.npy"},
+       "needed equally often"},
+      {"InputOfTwoOfAnotherShape",
+       {"run", "$F", "--input", "image=$X/image.npy", "--input", "extra=$X/wide_extra.npy"},
+       "shape [2,4] does not fit input \"extra\" [1,3]"},
+      {"InputIsNoPicture",
+       {"run", "$F", "--input", "image=$X/image.npy", "--input", "extra=$D/samples/7_0.png"},
+       "input \"extra\" [1,3] is not an image"},
+      {"ArchiveCutShort", {"run", "$F", "--input", "$X/cut.npz"}, "the archive is damaged"},
+      {"ArchiveMissing", {"run", "$F", "--input", "$X/nope.npz"}, "there is no such file"},
+      {"ArchiveWithAnotherName", {"run", "$F", "--input", "$X/misspelled.npz"}, "there is no input 'extras'; did you"},
+      {"ArchiveWithoutAnInput", {"run", "$F", "--input", "$X/alone.npz"}, "alone.npz: missing: extra [1,3]"},
+      {"ArchiveOfOtherCounts", {"run", "$F", "--input", "$X/uneven.npz"}, "\"image\" has 2 samples, \"extra\" has 1"},
+      {"FolderWithoutAnInput", {"run", "$F", "--input", "$X/half"}, "half: missing: extra [1,3]"},
+      {"CalibrationOfOneInput",
+       {"compile", "$F", "-o", "out", "--calibrate", "$X/image.npy"},
+       "Give a .npz archive with an array for each"},
+      {"CalibrationOfOtherCounts", {"compile", "$F", "-o", "out", "--calibrate", "$X/uneven.npz"}, "equally many"},
+      {"DataOfOneInput", {"eval", "$F", "--data", "$X/half"}, "half: missing: extra [1,3]"},
+      {"MetricOfNoOutput",
+       {"eval", "$F", "--data", "$X/two.npz", "--metric-output", "scores"},
+       "there is no output 'scores'; did you mean 'score'?"},
+      {"WriteTwoOutputsToOneArray",
+       {"run", "$F", "--input", "$X/two.npz", "--write", "out.npy"},
+       "there are 2 outputs: score, peak"},
+      {"WriteAnUnknownOutput",
+       {"run", "$F", "--input", "$X/two.npz", "--write", "peek=out.npy"},
+       "there is no output 'peek'; did you mean 'peak'?"},
+      {"WriteAnOutputTwice",
+       {"run", "$F", "--input", "$X/two.npz", "--write", "peak=a.npy", "--write", "peak=b.npy"},
+       "output peak is given twice"},
+      {"LabelsOfNoOutput",
+       {"run", "$F", "--input", "$X/two.npz", "--labels", "$D/labels.txt"},
+       "fits no output of functional.keras (values: score 2, peak 3)"},
+      {"LabelOfTwoOutputs", {"compile", "$F", "-o", "out", "--top-1"}, "needs a model with one output, found 2"},
+
       {"ModelMissing", {"inspect", "nope.onnx"}, "no such file"},
       {"ModelIsAFolder", {"inspect", "$X"}, "found another folder"},
       {"ModelEmpty", {"inspect", "$X/empty.onnx"}, "empty"},
@@ -181,13 +244,17 @@ std::vector<Case> cases() {
 
 class CommandLineError : public testing::TestWithParam<Case> {
  protected:
-  CommandLineError() { write_damaged_files(damaged_); }
+  CommandLineError() {
+    write_damaged_files(damaged_);
+    write_two_inputs(damaged_);
+  }
 
   Arguments arguments() const {
     Arguments result;
     for (std::string argument : GetParam().arguments) {
       if (argument.rfind("$M", 0) == 0) argument = (digits() / "digits.pb").string();
       replace_all(argument, "$D", digits().string());
+      replace_all(argument, "$F", TREVILLE_SOURCE_DIR "/test/keras/functional.keras");
       replace_all(argument, "$X", damaged_.path().string());
       result.push_back(argument);
     }

@@ -16,13 +16,18 @@ void need(const Finished& finished, const std::string& what) {
 
 }  // namespace
 
-TestFederation::TestFederation() : ports_(free_ports(3)) {
-  need(treville({"compile", (digits() / "digits.pb").string(), "-o", (scratch_ / "compiled").string(), "--calibrate",
-                 (digits() / "calibration.npy").string(), "--preprocess", "scale=1/255"}),
-       "compile");
+TestFederation::TestFederation(const Arguments& model) : ports_(free_ports(3)) {
+  Arguments compile = {"compile", "-o", (scratch_ / "compiled").string()};
+  compile.insert(compile.end(), model.begin(), model.end());
+  need(treville(compile), "compile");
   std::string addresses;
   for (const int port : ports_) addresses += (addresses.empty() ? "" : ",") + ("127.0.0.1:" + std::to_string(port));
   need(treville({"keys", (scratch_ / "keys").string(), "--addresses", addresses}), "keys");
+}
+
+TestFederation::TestFederation()
+    : TestFederation(Arguments{(digits() / "digits.pb").string(), "--calibrate",
+                               (digits() / "calibration.npy").string(), "--preprocess", "scale=1/255"}) {
   FloatTensor samples = read_npy(digits() / "samples.npy");
   samples.shape[0] = 1;
   samples.values.resize(28 * 28);

@@ -1,5 +1,5 @@
-// TestFederation: the digit model compiled, keys and a federation file on free loopback ports, in a scratch folder; and
-// three real `treville party` processes on it.
+// TestFederation: a compiled model (the digit model unless another is named), keys and a federation file on free
+// loopback ports, in a scratch folder; and three real `treville party` processes on it.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,8 @@ namespace treville::test {
 class TestFederation {
  public:
   TestFederation();
+  // model: what stands behind `treville compile`, but for the folder.
+  explicit TestFederation(const Arguments& model);
 
   std::filesystem::path file(const std::string& name) const { return scratch_ / name; }
   int port(int party) const { return ports_[static_cast<size_t>(party)]; }

@@ -21,7 +21,7 @@ inline CompileOptions secure_options(const std::vector<FloatTensor>& inputs) {
   CompileOptions options;
   options.ring = Ring::k64;
   if (inputs.size() == 1) {
-    options.calibration = inputs;
+    options.calibration = {inputs};
   } else {
     const double magnitude = largest_magnitude(inputs);
     options.ranges = Ranges::kSynthetic;

@@ -199,7 +199,7 @@ TEST_P(TrainedLite, PredictsAsTheInterpreterInFloatAndInFixedPoint) {
   const double lowest = std::string_view(GetParam().inputs).find("uint8") != std::string_view::npos ? 0 : -128;
   CompileOptions options;
   const double bound = is_quantised ? quantised_bound(graph, GetParam().tolerance) : GetParam().tolerance;
-  if (!is_quantised) options.calibration = {row(inputs, 0)};
+  if (!is_quantised) options.calibration = {{row(inputs, 0)}};
   const Compiled compiled = compile(graph, options);
   EXPECT_EQ(compiled.program.ring, Ring::k32);
   for (int64_t i = 0; i < inputs.shape[0]; ++i) {

@@ -88,7 +88,7 @@ void measure_agreement(Metrics& metrics, const std::vector<SampleScores>& scores
   int64_t count = 0;
   for (size_t i = 0; i < scores.size(); ++i) {
     CHECK(scores[i].size() == reference[i].size(), "sample {} has another number of scores", i);
-    metrics.agreement->count(decision(scores[i], threshold) == decision(reference[i], threshold));
+    metrics.agreement->count(same_decision(scores[i], reference[i], threshold));
     for (size_t j = 0; j < scores[i].size(); ++j) {
       const double error = std::abs(static_cast<double>(scores[i][j]) - static_cast<double>(reference[i][j]));
       metrics.largest_error = std::max(metrics.largest_error, error);
@@ -134,6 +134,10 @@ bool is_among_best(std::span<const float> scores, int64_t label, int64_t n) {
   for (size_t i = 0; i < scores.size(); ++i)
     better += scores[i] > own || (scores[i] == own && static_cast<int64_t>(i) < label) ? 1 : 0;
   return better < n;
+}
+
+bool same_decision(std::span<const float> a, std::span<const float> b, float threshold) {
+  return decision(a, threshold) == decision(b, threshold);
 }
 
 std::optional<double> auroc(std::span<const float> scores, std::span<const uint8_t> positive) {

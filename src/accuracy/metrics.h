@@ -34,6 +34,10 @@ int64_t best_class(std::span<const float> scores);
 // index is lower, as best_class has it).
 bool is_among_best(std::span<const float> scores, int64_t label, int64_t n);
 
+// same_decision tells whether two rows of scores stand for the same class: the best one, or of a single score whether
+// it is above the threshold (0.5 for probabilities).
+bool same_decision(std::span<const float> a, std::span<const float> b, float threshold = 0.5F);
+
 // auroc is the probability that a positive sample scores higher than a negative one, ties counting half (Mann and
 // Whitney); nothing where one of the two kinds is missing. positive has a flag for each score.
 std::optional<double> auroc(std::span<const float> scores, std::span<const uint8_t> positive);

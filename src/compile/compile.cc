@@ -29,11 +29,12 @@
 namespace treville {
 namespace {
 
-// count_images counts samples as the model's input counts them: a tensor of the input's rank holds several.
-int64_t count_images(const Graph& graph, const std::vector<FloatTensor>& samples) {
+// count_images counts samples as the model's first input counts them: a tensor of the input's rank holds several.
+int64_t count_images(const Graph& graph, const InputSamples& samples) {
   const int rank = graph.value(graph.inputs[0]).shape->rank();
   int64_t images = 0;
-  for (const FloatTensor& sample : samples) images += sample.shape.rank() == rank && rank > 0 ? sample.shape[0] : 1;
+  for (const FloatTensor& sample : samples.front())
+    images += sample.shape.rank() == rank && rank > 0 ? sample.shape[0] : 1;
   return images;
 }
 

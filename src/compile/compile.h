@@ -19,13 +19,16 @@
 
 namespace treville {
 
+// InputSamples are samples of every input of a model, in the order of Graph::inputs: for each input tensors of its
+// shape, with any leading dimension or none. All inputs have equally many. Empty: there are no samples.
+using InputSamples = std::vector<std::vector<FloatTensor>>;
+
 struct CompileOptions {
   // Where ranges come from. kCalibrated without samples takes the ranges that a quantised model declares, and without
   // those falls back to kSynthetic.
   Ranges ranges = Ranges::kCalibrated;
-  // Samples of the model's single input: its shape, with any leading dimension or none. They are cut into images and
-  // regrouped to the model's batch.
-  std::vector<FloatTensor> calibration;
+  // Samples that show the range of every value. They are regrouped to the model's batch.
+  InputSamples calibration;
   int margin_bits = 2;                   // a range is the largest magnitude seen, times 2^margin_bits
   int synthetic_margin_bits = 8;         // the same for ranges from synthetic inputs
   std::optional<Ring> ring;              // absent: 32 bits when calibrated, 64 otherwise

@@ -39,7 +39,7 @@ TEST(DeclaredRanges, DecideWithoutSamplesAndGiveWayToThem) {
   options.ranges = Ranges::kGuaranteed;
   EXPECT_EQ(range_source(graph, options), RangeSource::kGuaranteed);
   options.ranges = Ranges::kCalibrated;
-  options.calibration = {FloatTensor(Shape{1, 6, 6, 3})};
+  options.calibration = {{FloatTensor(Shape{1, 6, 6, 3})}};
   EXPECT_EQ(range_source(graph, options), RangeSource::kSamples);
 }
 

@@ -122,7 +122,7 @@ Graph network() {
 
 TEST(JudgeRanges, NoValueOfARunExceedsWhatIsProved) {
   CompileOptions options;
-  options.calibration = testing::random_inputs(network(), 3);
+  options.calibration = {testing::random_inputs(network(), 3)};
   const Compiled compiled = compile(network(), options);
   const std::vector<IntegerRange> proved = prove_steps(compiled.program, compiled.constants);
   int checked = 0;
@@ -146,7 +146,7 @@ TEST(JudgeRanges, ProvesAnOutputThatIsClipped) {
   const ValueId x = model.input({1, 4, 4, 3});
   const Graph graph = model.done({model.op("Clip", {model.conv(x, 3, 8, 3, 1)}, {{"min", 0.0}, {"max", 0.5}})});
   CompileOptions options;
-  options.calibration = testing::random_inputs(graph, 3);
+  options.calibration = {testing::random_inputs(graph, 3)};
   const Program program = compile(graph, options).program;
   ASSERT_TRUE(std::holds_alternative<OutputStep>(program.steps.back().body));
   EXPECT_EQ(program.steps.back().verdict.kind, RangeVerdict::kProved);
@@ -155,7 +155,7 @@ TEST(JudgeRanges, ProvesAnOutputThatIsClipped) {
 
 TEST(JudgeRanges, ACompiledProgramSaysHowItsRangesAreKnown) {
   CompileOptions options;
-  options.calibration = testing::random_inputs(network(), 3);
+  options.calibration = {testing::random_inputs(network(), 3)};
   const VerdictCount calibrated = count_verdicts(compile(network(), options).program);
   EXPECT_GT(calibrated.calibrated, 0);
   EXPECT_EQ(calibrated.unsafe, 0);

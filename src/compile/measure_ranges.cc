@@ -17,36 +17,70 @@ constexpr int kSyntheticRuns = 4;
 // What is proved of real numbers is allowed so much more, for the rounding of fixed-point numbers.
 constexpr double kSpareForRounding = 1.0 / 64;
 
-// batches cuts samples into images and regroups them to the shape of the model's input; the last batch is filled up
-// from the front.
-std::vector<FloatTensor> batches(const Graph& graph, const std::vector<FloatTensor>& samples) {
-  if (graph.inputs.size() != 1)
-    throw UserError("{}: calibration by samples needs a model with one input, found {}", graph.name,
-                    graph.inputs.size());
-  const Value& input = graph.value(graph.inputs[0]);
+// SampleRows are an input's samples, one behind the other; a row is what one step along the leading dimension takes.
+struct SampleRows {
+  std::vector<float> values;
+  size_t row = 0;     // elements
+  int64_t count = 0;  // of rows
+  int64_t batch = 1;  // rows of one run
+};
+
+SampleRows rows_of(const Value& input, const std::vector<FloatTensor>& samples) {
   const Shape& shape = *input.shape;
-  const int64_t count = shape.rank() > 0 ? shape[0] : 1;
-  const auto image = static_cast<size_t>(shape.elements() / std::max<int64_t>(count, 1));
-  const std::vector<int64_t> image_dims(shape.dims().begin() + (shape.rank() > 0), shape.dims().end());
-  std::vector<float> all;
+  SampleRows rows;
+  rows.batch = shape.rank() > 0 ? shape[0] : 1;
+  rows.row = static_cast<size_t>(shape.elements() / std::max<int64_t>(rows.batch, 1));
+  const std::vector<int64_t> row_dims(shape.dims().begin() + (shape.rank() > 0), shape.dims().end());
   for (const FloatTensor& sample : samples) {
     std::vector<int64_t> dims = sample.shape.dims();
-    if (dims.size() == image_dims.size() + 1) dims.erase(dims.begin());
-    if (dims != image_dims)
+    if (dims.size() == row_dims.size() + 1) dims.erase(dims.begin());
+    if (dims != row_dims)
       throw UserError("calibration sample for input {}: expected shape {} with any leading dimension, found {}",
                       input.name, to_string(shape), to_string(sample.shape));
-    all.insert(all.end(), sample.values.begin(), sample.values.end());
+    rows.values.insert(rows.values.end(), sample.values.begin(), sample.values.end());
   }
-  const size_t images = all.size() / std::max<size_t>(image, 1);
-  std::vector<FloatTensor> result;
-  for (size_t first = 0; first < images; first += static_cast<size_t>(count)) {
-    FloatTensor batch(shape);
-    for (size_t i = 0; i < static_cast<size_t>(count); ++i)
-      std::copy_n(all.begin() + static_cast<std::ptrdiff_t>((first + i) % images * image), image,
-                  batch.values.begin() + static_cast<std::ptrdiff_t>(i * image));
-    result.push_back(std::move(batch));
+  rows.count = static_cast<int64_t>(rows.values.size() / std::max<size_t>(rows.row, 1));
+  if (rows.count == 0) throw UserError("there is no calibration sample for input {}", input.name);
+  return rows;
+}
+
+// batch_of takes the rows of one run; the last run is filled up from the front.
+FloatTensor batch_of(const SampleRows& rows, const Shape& shape, int64_t run) {
+  FloatTensor batch(shape);
+  for (int64_t i = 0; i < rows.batch; ++i) {
+    const auto from = static_cast<size_t>((run * rows.batch + i) % rows.count) * rows.row;
+    std::copy_n(rows.values.begin() + static_cast<std::ptrdiff_t>(from), rows.row,
+                batch.values.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(i) * rows.row));
   }
-  return result;
+  return batch;
+}
+
+std::string input_names(const Graph& graph) {
+  std::string names;
+  for (ValueId input : graph.inputs) names += (names.empty() ? "" : ", ") + graph.value(input).name;
+  return names;
+}
+
+// batches regroups samples to the shapes of the model's inputs: for each run one tensor for each input.
+std::vector<std::vector<FloatTensor>> batches(const Graph& graph, const InputSamples& samples) {
+  if (samples.size() != graph.inputs.size())
+    throw UserError("{}: calibration needs samples of each of the {} inputs ({}), found samples of {}", graph.name,
+                    graph.inputs.size(), input_names(graph), samples.size());
+  std::vector<SampleRows> inputs;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    inputs.push_back(rows_of(graph.value(graph.inputs[i]), samples[i]));
+    const SampleRows &first = inputs.front(), &last = inputs.back();
+    if (last.count * first.batch != first.count * last.batch)
+      throw UserError("calibration: input {} has {} samples and input {} has {}; each needs as many as the others",
+                      graph.value(graph.inputs[0]).name, first.count, graph.value(graph.inputs[i]).name, last.count);
+  }
+  std::vector<std::vector<FloatTensor>> runs;
+  for (int64_t run = 0; run * inputs.front().batch < inputs.front().count; ++run) {
+    std::vector<FloatTensor>& batch = runs.emplace_back();
+    for (size_t i = 0; i < inputs.size(); ++i)
+      batch.push_back(batch_of(inputs[i], *graph.value(graph.inputs[i]).shape, run));
+  }
+  return runs;
 }
 
 // Statistics of all runs, by value.
@@ -79,9 +113,9 @@ void measure_run(const Graph& graph, const std::vector<FloatTensor>& inputs, Sta
   });
 }
 
-Statistics measure_samples(const Graph& graph, const std::vector<FloatTensor>& samples) {
+Statistics measure_samples(const Graph& graph, const InputSamples& samples) {
   Statistics statistics(graph.value_count());
-  for (const FloatTensor& batch : batches(graph, samples)) measure_run(graph, {batch}, statistics);
+  for (const std::vector<FloatTensor>& batch : batches(graph, samples)) measure_run(graph, batch, statistics);
   return statistics;
 }
 

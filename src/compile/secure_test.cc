@@ -37,7 +37,7 @@ double relative_error(const Compiled& compiled, const FloatTensor& input) {
 
 CompileOptions calibrated(std::vector<FloatTensor> samples) {
   CompileOptions options;
-  options.calibration = std::move(samples);
+  options.calibration = {std::move(samples)};
   return options;
 }
 
@@ -253,7 +253,7 @@ TEST(TrainedModels, SqueezeNetIsAccurateInBothRings) {
   print("SqueezeNet 1.0, 32 bits", narrow);
   EXPECT_LE(narrow.error, 0.3);
   EXPECT_EQ(narrow.agreeing, 4);
-  options.calibration = {first_rows(nchw, 2)};
+  options.calibration = {{first_rows(nchw, 2)}};
   const Compiled onnx = compile(import_model(folder / "squeezenet_v1.0.onnx"), options);
   EXPECT_EQ(interactive(pb.program), interactive(onnx.program));
   const ClearRun run = clear_run(onnx, {row(nchw, 0, {1, 3, 227, 227})});

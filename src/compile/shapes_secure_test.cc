@@ -41,7 +41,7 @@ void check(const Graph& graph, double tolerance = 0.01) {
   for (Ring ring : {Ring::k32, Ring::k64}) {
     CompileOptions options;
     options.ring = ring;
-    options.calibration = {testing::random_inputs(graph, 1)[0], testing::random_inputs(graph, 2)[0]};
+    options.calibration = {{testing::random_inputs(graph, 1)[0], testing::random_inputs(graph, 2)[0]}};
     const Compiled compiled = compile(graph, options);
     for (const char* protocol : {"clear", "porthos"}) {
       SCOPED_TRACE(fmt::format("{} in the {}-bit ring", protocol, bits_of(ring)));
@@ -148,7 +148,7 @@ TEST(SecureShapes, AveragesOfPowersOfTwoAlignWithoutSteps) {
   const ValueId grown = m.op("Relu", {m.conv(pooled, 4, 4, 3, 1)});
   const Graph graph = m.done({m.conv(m.op("Concat", {pooled, grown}, {{"axis", int64_t{3}}}), 8, 2, 1, 0)});
   CompileOptions options;
-  options.calibration = testing::random_inputs(graph, 1);
+  options.calibration = {testing::random_inputs(graph, 1)};
   const Compiled compiled = compile(graph, options);
   for (const Step& step : compiled.program.steps) {
     EXPECT_FALSE(std::holds_alternative<SumAxesStep>(step.body)) << step.layer;

@@ -55,8 +55,9 @@ struct Case {
 void check_case(const Case& c, Ring ring, double tolerance) {
   SCOPED_TRACE(c.name + (ring == Ring::k32 ? " 32" : " 64"));
   CompileOptions options;
+  options.calibration.resize(1);
   for (uint32_t seed = 1; seed <= 3; ++seed)
-    options.calibration.push_back(testing::random_inputs(c.graph, seed, c.low, c.high)[0]);
+    options.calibration[0].push_back(testing::random_inputs(c.graph, seed, c.low, c.high)[0]);
   options.ring = ring;
   const Compiled compiled = compile(c.graph, options);
   const std::vector<FloatTensor> inputs = testing::random_inputs(c.graph, 77, c.low, c.high);
@@ -172,7 +173,7 @@ TEST(Smooth, RoundsHalvesToTheEvenNeighbour) {
   const FloatTensor x(Shape{8}, {-2.5F, -1.5F, -0.5F, 0.5F, 1.5F, 2.5F, 0.25F, 3.5F});
   for (const Ring ring : {Ring::k32, Ring::k64}) {
     CompileOptions options;
-    options.calibration = {x};
+    options.calibration = {{x}};
     options.ring = ring;
     EXPECT_THAT(clear_run(compile(graph, options), {x}).outputs[0].values,
                 ::testing::ElementsAre(-2, -2, 0, 0, 2, 2, 0, 4));
@@ -401,7 +402,7 @@ TEST(SmoothModels, TrainedRecurrentNetworksAndAnAutoencoderAreClose) {
     for (const Ring ring : {Ring::k32, Ring::k64}) {
       CompileOptions options;
       options.batch = 1;
-      options.calibration = {rows(digits, 0, 10)};
+      options.calibration = {{rows(digits, 0, 10)}};
       options.ring = ring;
       const Compiled compiled = compile(import_model(folder / expected.name / "frozen.pb", shaped), options);
       double error = 0;
@@ -419,7 +420,7 @@ TEST(Smooth, SaysWhatToDoWhereNoTableIsFineEnough) {
   Model m;
   const Graph graph = m.done({m.op("Log", {m.input({4})})});
   CompileOptions options;
-  options.calibration = {FloatTensor(Shape{4}, {1e-6F, 1, 10, 1e4F})};
+  options.calibration = {{FloatTensor(Shape{4}, {1e-6F, 1, 10, 1e4F})}};
   options.ring = Ring::k32;
   try {
     compile(graph, options);
@@ -433,7 +434,7 @@ TEST(Smooth, SaysWhatToDoWhereNoTableIsFineEnough) {
 TEST(Smooth, AlikeLayersShareTheirTables) {
   const Case c = recurrent("Lstm", 4, {});
   CompileOptions options;
-  options.calibration = testing::random_inputs(c.graph, 1);
+  options.calibration = {testing::random_inputs(c.graph, 1)};
   const Compiled compiled = compile(c.graph, options);
   size_t look_ups = 0;
   for (const Step& step : compiled.program.steps) look_ups += std::holds_alternative<LookUpStep>(step.body);

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/zip_archive.h"
 #include "data/image.h"
 #include "data/npy.h"
 
@@ -73,6 +74,64 @@ TEST(Npy, RefusesALongHeader) {
   const fs::path path = temporary("long.npy");
   write(path, npy("{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::string(60000, ' ') + "), }", "1234"));
   EXPECT_THROW(read_npy(path), UserError);
+}
+
+std::string error_of_npz(const fs::path& path) {
+  try {
+    read_npz(path);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Npz, RoundTripsNamesAndShapes) {
+  const fs::path path = temporary("round.npz");
+  const NamedTensors arrays = {{"a/b:0", FloatTensor(Shape{2, 2}, {1, 2, 3, 4})},
+                               {"none", FloatTensor(Shape{0, 3})},
+                               {"one", FloatTensor(Shape{}, {7})}};
+  write_npz(path, arrays);
+  const std::string first = read(path);
+  const NamedTensors back = read_npz(path);
+  ASSERT_EQ(back.size(), 3u);
+  for (const auto& [name, tensor] : arrays) {
+    EXPECT_EQ(back.at(name).shape, tensor.shape) << name;
+    EXPECT_EQ(back.at(name).values, tensor.values) << name;
+  }
+  write_npz(path, arrays);
+  EXPECT_EQ(read(path), first) << "the same arrays are the same bytes";
+}
+
+// numpy.npz is what numpy.savez_compressed(file, x=numpy.arange(3, dtype="<f4"), y=numpy.ones((1, 2), "<i8")) of NumPy
+// 1.26 writes.
+TEST(Npz, ReadsWhatNumpyCompressed) {
+  const NamedTensors arrays = read_npz(fs::path(TREVILLE_SOURCE_DIR) / "test/data/numpy.npz");
+  ASSERT_EQ(arrays.size(), 2u);
+  EXPECT_EQ(arrays.at("x").values, (std::vector<float>{0, 1, 2}));
+  EXPECT_EQ(arrays.at("y").shape, (Shape{1, 2}));
+  EXPECT_EQ(arrays.at("y").values, (std::vector<float>{1, 1}));
+}
+
+TEST(Npz, RefusesEveryTruncation) {
+  const fs::path path = temporary("cut.npz");
+  write_npz(path, {{"x", FloatTensor(Shape{2}, {1, 2})}});
+  const std::string whole = read(path);
+  for (size_t length = 0; length < whole.size(); ++length) {
+    write(path, whole.substr(0, length));
+    EXPECT_THROW(read_npz(path), UserError) << length;
+  }
+}
+
+TEST(Npz, NamesWhatIsNoArray) {
+  const fs::path path = temporary("odd.npz");
+  write(path, zip_of({{"x.txt", "1 2 3"}}));
+  EXPECT_NE(error_of_npz(path).find("holds \"x.txt\", which is no array"), std::string::npos) << error_of_npz(path);
+  write(path, zip_of({{"x.npy", "1 2 3"}}));
+  EXPECT_NE(error_of_npz(path).find("odd.npz: x: not a .npy file"), std::string::npos) << error_of_npz(path);
+  std::vector<std::pair<std::string, std::string>> many;
+  for (int i = 0; i < 1025; ++i) many.emplace_back(std::to_string(i) + ".npy", "");
+  write(path, zip_of(many));
+  EXPECT_NE(error_of_npz(path).find("1025 entries, more than are read (1024)"), std::string::npos);
 }
 
 TEST(Preprocess, ReadsEveryKeyAndSuggestsForUnknownOnes) {

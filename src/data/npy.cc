@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <bit>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -10,15 +11,23 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/files.h"
+#include "base/zip_archive.h"
 
 namespace treville {
 namespace {
+
+namespace fs = std::filesystem;
 
 static_assert(std::endian::native == std::endian::little, "the file formats are little-endian");
 
 // The header of an array of rank 32 is shorter, and std::regex needs stack for every character.
 constexpr int64_t kMaxHeader = 4096;
 constexpr int64_t kMaxElements = int64_t{1} << 31;
+// What is read at most: the largest array of float64, and all arrays of an archive together.
+constexpr int64_t kMaxBytes = 8 * kMaxElements + 2 * kMaxHeader;
+constexpr uint64_t kMaxArrays = 1024;
+constexpr std::string_view kSuffix = ".npy";
 
 struct Header {
   std::string descr;
@@ -26,12 +35,12 @@ struct Header {
   Shape shape;
 };
 
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what) {
+[[noreturn]] void refuse(const fs::path& path, const std::string& what) {
   throw UserError("{}: {}. Write it with numpy.save from an array of numbers.", path.string(), what);
 }
 
 // parse_header reads the dictionary literal, for instance {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }.
-Header parse_header(const std::filesystem::path& path, const std::string& text) {
+Header parse_header(const fs::path& path, const std::string& text) {
   static const std::regex kDescr(R"('descr'\s*:\s*'([<>|=]?[a-z]\d+)')");
   static const std::regex kOrder(R"('fortran_order'\s*:\s*(True|False))");
   static const std::regex kShape(R"('shape'\s*:\s*\(([0-9, ]*)\))");
@@ -112,21 +121,22 @@ FloatTensor from_fortran_order(const FloatTensor& in) {
   return out;
 }
 
-}  // namespace
-
-FloatTensor read_npy(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw UserError("{}: cannot open it: {}", path.string(), std::strerror(errno));
-  char magic[8];
-  if (!file.read(magic, 8) || std::memcmp(magic, "\x93NUMPY", 6) != 0) refuse(path, "not a .npy file");
-  const int version = magic[6];
+// parse_npy reads the bytes of a .npy file, `path` in messages.
+FloatTensor parse_npy(const fs::path& path, std::string_view bytes) {
+  const auto take = [&](size_t count) {
+    if (bytes.size() < count) refuse(path, "the file is cut short");
+    const std::string_view taken = bytes.substr(0, count);
+    bytes.remove_prefix(count);
+    return taken;
+  };
+  if (bytes.size() < 8 || take(6) != "\x93NUMPY") refuse(path, "not a .npy file");
+  const int version = take(2)[0];
   if (version < 1 || version > 3) refuse(path, fmt::format("unknown .npy version {}", version));
   uint32_t length = 0;
-  if (!file.read(reinterpret_cast<char*>(&length), version == 1 ? 2 : 4)) refuse(path, "the file is cut short");
+  const std::string_view length_bytes = take(version == 1 ? 2 : 4);
+  std::memcpy(&length, length_bytes.data(), length_bytes.size());
   if (length > kMaxHeader) refuse(path, "the .npy header is too long");
-  std::string text(length, '\0');
-  if (!file.read(text.data(), length)) refuse(path, "the file is cut short");
-  const Header header = parse_header(path, text);
+  const Header header = parse_header(path, std::string(take(length)));
 
   if (header.descr[0] == '>') refuse(path, "big-endian arrays are not supported");
   const std::string code = header.descr.substr(header.descr.find_first_not_of("<>|="));
@@ -137,42 +147,77 @@ FloatTensor read_npy(const std::filesystem::path& path) {
   if (type == nullptr) refuse(path, fmt::format("element type {} is not supported", header.descr));
 
   const size_t count = static_cast<size_t>(header.shape.elements());
-  const std::streampos start = file.tellg();
-  file.seekg(0, std::ios::end);
-  const int64_t present = file.tellg() - start;
-  if (present != static_cast<int64_t>(count * type->bytes)) {
+  if (bytes.size() != count * type->bytes) {
     refuse(path, fmt::format("shape {} of {} needs {} bytes of data, the file has {}", to_string(header.shape),
-                             header.descr, count * type->bytes, present));
-  }
-  file.seekg(start);
-  std::vector<std::byte> raw(count * type->bytes);
-  if (!file.read(reinterpret_cast<char*>(raw.data()), static_cast<std::streamsize>(raw.size()))) {
-    refuse(path, "the file cannot be read");
+                             header.descr, count * type->bytes, bytes.size()));
   }
   FloatTensor tensor(header.shape);
-  type->convert(raw.data(), tensor.values.data(), count);
+  type->convert(reinterpret_cast<const std::byte*>(bytes.data()), tensor.values.data(), count);
   return header.fortran && header.shape.rank() > 1 ? from_fortran_order(tensor) : tensor;
 }
 
-void write_npy(const std::filesystem::path& path, const FloatTensor& tensor) {
+// npy_of gives the bytes of a .npy file of float32 in C order.
+std::string npy_of(const FloatTensor& tensor) {
   std::string dims;
   for (int64_t dim : tensor.shape.dims()) dims += fmt::format("{}, ", dim);
   std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", dims);
   header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 11, ' ');
   header += '\n';
-  const uint16_t length = static_cast<uint16_t>(header.size());
+  std::string bytes("\x93NUMPY\x01\x00", 8);
+  bytes += static_cast<char>(header.size() & 255);
+  bytes += static_cast<char>(header.size() >> 8);
+  bytes += header;
+  return bytes.append(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float));
+}
 
-  const std::filesystem::path temporary = path.string() + fmt::format(".{}.tmp", getpid());
+// read_whole opens before it reads, so that a name that is too long or no file at all is said as the system says it.
+std::string read_whole(const fs::path& path) {
+  errno = 0;
+  if (!std::ifstream(path, std::ios::binary)) {
+    throw UserError("{}: cannot open it: {}", path.string(), std::strerror(errno));
+  }
+  return read_file(path.string(), kMaxBytes);
+}
+
+// replace writes a file beside its place and renames it.
+void replace(const fs::path& path, const std::string& bytes) {
+  const fs::path temporary = path.string() + fmt::format(".{}.tmp", getpid());
   {
     std::ofstream file(temporary, std::ios::binary);
-    file.write("\x93NUMPY\x01\x00", 8);
-    file.write(reinterpret_cast<const char*>(&length), 2);
-    file << header;
-    file.write(reinterpret_cast<const char*>(tensor.values.data()),
-               static_cast<std::streamsize>(tensor.values.size() * sizeof(float)));
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     if (!file.flush()) throw UserError("{}: cannot write it: {}", path.string(), std::strerror(errno));
   }
-  std::filesystem::rename(temporary, path);
+  fs::rename(temporary, path);
+}
+
+}  // namespace
+
+FloatTensor read_npy(const fs::path& path) { return parse_npy(path, read_whole(path)); }
+
+void write_npy(const fs::path& path, const FloatTensor& tensor) { replace(path, npy_of(tensor)); }
+
+NamedTensors read_npz(const fs::path& path) {
+  const ZipArchive archive(read_whole(path), path.string());
+  NamedTensors arrays;
+  uint64_t left = kMaxBytes;
+  for (const std::string& entry : archive.names(kMaxArrays)) {
+    const bool is_array = entry.size() > kSuffix.size() && entry.ends_with(kSuffix);
+    if (!is_array)
+      throw UserError("{}: holds \"{}\", which is no array. Write it with numpy.savez.", path.string(), entry);
+    const std::string name = entry.substr(0, entry.size() - kSuffix.size());
+    const std::string bytes = *archive.entry(entry, left);
+    left -= bytes.size();
+    if (!arrays.emplace(name, parse_npy(path.string() + ": " + name, bytes)).second)
+      throw UserError("{}: holds \"{}\" twice", path.string(), name);
+  }
+  if (arrays.empty()) throw UserError("{}: holds no arrays. Write it with numpy.savez.", path.string());
+  return arrays;
+}
+
+void write_npz(const fs::path& path, const NamedTensors& arrays) {
+  std::vector<std::pair<std::string, std::string>> entries;
+  for (const auto& [name, tensor] : arrays) entries.emplace_back(name + std::string(kSuffix), npy_of(tensor));
+  replace(path, zip_of(entries));
 }
 
 }  // namespace treville

@@ -9,7 +9,7 @@
 #include <random>
 
 #include "import/test_support.h"
-#include "import/zip_archive.h"
+#include "base/zip_archive.h"
 
 namespace treville::import {
 namespace {

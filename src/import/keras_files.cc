@@ -5,7 +5,7 @@
 #include "import/keras_json.h"
 #include "import/keras_model.h"
 #include "import/tfjs_weights.h"
-#include "import/zip_archive.h"
+#include "base/zip_archive.h"
 
 namespace treville::import {
 namespace {
