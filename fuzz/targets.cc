@@ -167,6 +167,14 @@ bool accepts_npy(Bytes bytes) {
   });
 }
 
+bool accepts_npz(Bytes bytes) {
+  const MemoryFile file(bytes);
+  return is_accepted([&] {
+    for (const auto& [name, tensor] : read_npz(file.path()))
+      CHECK(static_cast<size_t>(tensor.shape.elements()) == tensor.values.size(), "shape and elements differ");
+  });
+}
+
 // accepts_image takes the picture as colours for a model that wants 28 x 28, cut from the middle.
 bool accepts_image(Bytes bytes) {
   const MemoryFile file(bytes);
@@ -230,6 +238,7 @@ constexpr auto kTargets = std::to_array<FuzzTarget>({
     {"keras_file", accepts_keras_file},
     {"model_file", accepts_model_file},
     {"npy", accepts_npy},
+    {"npz", accepts_npz},
     {"onnx", accepts_onnx},
     {"preprocess", accepts_preprocess},
     {"program", accepts_program},

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <regex>
 #include <string>
 
@@ -205,9 +206,10 @@ NamedTensors read_npz(const fs::path& path) {
     if (!is_array)
       throw UserError("{}: holds \"{}\", which is no array. Write it with numpy.savez.", path.string(), entry);
     const std::string name = entry.substr(0, entry.size() - kSuffix.size());
-    const std::string bytes = *archive.entry(entry, left);
-    left -= bytes.size();
-    if (!arrays.emplace(name, parse_npy(path.string() + ": " + name, bytes)).second)
+    const std::optional<std::string> bytes = archive.entry(entry, left);
+    if (!bytes) throw UserError("{}: \"{}\" cannot be found again, the archive is damaged", path.string(), entry);
+    left -= bytes->size();
+    if (!arrays.emplace(name, parse_npy(path.string() + ": " + name, *bytes)).second)
       throw UserError("{}: holds \"{}\" twice", path.string(), name);
   }
   if (arrays.empty()) throw UserError("{}: holds no arrays. Write it with numpy.savez.", path.string());
