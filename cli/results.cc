@@ -15,8 +15,9 @@ NamedOutput decode_output(const RevealedOutput& output) {
   result.name = output.name;
   result.raw = decode(output.value, output.type);
   result.has_softmax = output.post == PostProcess::kSoftmax;
-  result.final = post_process(result.raw, output.post, output.top);
-  result.is_label = output.type.is_index || output.post == PostProcess::kTopIndices;
+  result.final = post_process(result.raw, output.post, output.top, output.axis);
+  result.is_label =
+      output.type.is_index || output.post == PostProcess::kTopIndices || output.post == PostProcess::kLeastIndices;
   return result;
 }
 

@@ -13,6 +13,7 @@
 #include "import/keras_model.h"
 #include "test/keras_run.h"
 #include "test/models.h"
+#include "test/operations_survey.h"
 
 namespace treville::testing {
 namespace {
@@ -126,6 +127,7 @@ TEST(KerasLayers, GetAsFarAsTheGoldenFileSays) {
   TREVILLE_NEED_MODELS(dir);
   const json cases = read_json(kGolden / "keras_layer_cases.json");
   std::map<std::string, std::string> levels;
+  OperationsSurvey survey;
   for (const auto& file : fs::recursive_directory_iterator(dir / "keras-js-layer-tests" / "test" / "data")) {
     if (file.path().extension() != ".json") continue;
     const json tests = read_json(file.path());
@@ -133,8 +135,14 @@ TEST(KerasLayers, GetAsFarAsTheGoldenFileSays) {
       if (!cases.contains(name)) continue;
       try {
         const CaseModel model(test, cases[name]);
-        levels[name] = run_level(
-            name, [&] { return model.import(name); }, model.inputs(), {tensor_of(test["expected"], true)}, 1e-4);
+        Operations operations;
+        const auto import = [&] {
+          Graph graph = model.import(name);
+          operations = operations_of(graph);
+          return graph;
+        };
+        levels[name] = run_level(name, import, model.inputs(), {tensor_of(test["expected"], true)}, 1e-4);
+        survey.add(operations, levels[name]);
       } catch (const Mismatch& mismatch) {
         ADD_FAILURE() << name << ": " << mismatch.message;
       }
@@ -142,6 +150,7 @@ TEST(KerasLayers, GetAsFarAsTheGoldenFileSays) {
   }
   EXPECT_EQ(levels.size(), cases.size());
   expect_levels("keras_layers.txt", levels);
+  expect_survey("operations_keras_layers.txt", survey);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "import/import.h"
 #include "test/keras_run.h"
 #include "test/models.h"
+#include "test/operations_survey.h"
 
 namespace treville::testing {
 namespace {
@@ -50,6 +51,13 @@ std::map<std::string, std::string> levels_of(const std::string& suffix) {
 TEST(KerasFixtures, ComputeWhatKerasComputesFromHdf5) { expect_levels("keras_fixtures.txt", levels_of(".h5")); }
 
 TEST(KerasFixtures, ComputeWhatKerasComputesFromArchives) { expect_levels("keras_fixtures.txt", levels_of(".keras")); }
+
+TEST(KerasFixtures, AreWhatTheOperationsPageShows) {
+  OperationsSurvey survey;
+  for (const auto& [name, level] : levels_of(".keras"))
+    survey.add(operations_of(import_model(kFixtures / (name + ".keras"))), level);
+  expect_survey("operations_keras_fixtures.txt", survey);
+}
 
 TEST(KerasFixtures, AreTheSameGraphFromBothFormats) {
   const auto body = [](const Graph& graph) {

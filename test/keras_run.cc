@@ -89,7 +89,7 @@ void check_secure(const Graph& graph, const std::vector<FloatTensor>& inputs,
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
       const FloatTensor found =
-          post_process(decode(outputs[i].value, outputs[i].type), outputs[i].post, outputs[i].top);
+          post_process(decode(outputs[i].value, outputs[i].type), outputs[i].post, outputs[i].top, outputs[i].axis);
       compare(fmt::format("{}, output {}", protocol, i), expected[i], found,
               std::exp2(-8) * std::max(1.0, largest_magnitude({expected[i]})), 0);
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "onnx_format.pb.h"
+#include "test/operations_survey.h"
 
 namespace treville::testing {
 
@@ -21,7 +22,8 @@ struct OnnxNodeCase {
   std::vector<onnx_format::TensorProto> inputs, outputs;
 };
 
-// read_onnx_node_case is empty for tests that are not about tensors, or that use another operator set than ONNX's own.
+// read_onnx_node_case is empty for tests that are not about tensors, that use another operator set than ONNX's own, or
+// element types that the importer does not read.
 std::optional<OnnxNodeCase> read_onnx_node_case(const std::filesystem::path& folder);
 // in_table says whether the importer has a row for all operations of the test.
 bool in_table(const OnnxNodeCase& test);
@@ -41,6 +43,7 @@ struct Outcome {
   Level level = Level::kRefused;
   std::string reason;
   std::string error;
+  Operations operations;  // of the imported model; none where the importer refused it
 };
 
 // run_onnx_node_case imports the model, compares its float meaning with the expected outputs (1e-4), then compiles it

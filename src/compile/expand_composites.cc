@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,7 +15,10 @@
 #include "compile/uses.h"
 #include "ops/common.h"
 #include "ops/normalize.h"
+#include "ops/positions.h"
 #include "ops/reduce.h"
+#include "ops/softmax.h"
+#include "ops/triangles.h"
 
 namespace treville {
 namespace {
@@ -108,6 +112,17 @@ ValueId expand_pow(GraphBuilder& b, const Node& node) {
   return b.add("Pow", {x}, {{"exponent", exponent}});
 }
 
+// as_floats makes a constant of integers one of floats, and leaves what is secret.
+ValueId as_floats(GraphBuilder& b, ValueId x) {
+  return is_float(b.graph(), x) ? x : b.add("Cast", {x}, {{"to", std::string("float")}});
+}
+
+// x^y is e^(y log x) where the exponents are computed, or several.
+ValueId expand_powers(GraphBuilder& b, const Node& node) {
+  const ValueId logarithm = b.add("Log", {as_floats(b, node.inputs[0])});
+  return b.add("Exp", {b.add("Mul", {logarithm, as_floats(b, node.inputs[1])})});
+}
+
 ValueId expand_rounding(GraphBuilder& b, const Node& node) {
   const ValueId x = node.inputs[0];
   if (node.op == "Round") {  // floor(x + 1/2), less 1 where that is odd and x lay in the middle
@@ -130,8 +145,102 @@ ValueId expand_abs(GraphBuilder& b, const Node& node) {
   return b.add("LeakyRelu", {node.inputs[0]}, {{"alpha", -1.0}});
 }
 
+// Quotients by a root need one look-up, not two: the inverse of a root that is near 0 would be far off.
 ValueId expand_div(GraphBuilder& b, const Node& node) {
+  if (const Node* root = b.producer(node.inputs[1]); root != nullptr && root->op == "Sqrt")
+    return b.add("Mul", {node.inputs[0], b.add("Rsqrt", {root->inputs[0]})});
   return b.add("Mul", {node.inputs[0], b.add("Reciprocal", {node.inputs[1]})});
+}
+
+ValueId expand_reciprocal(GraphBuilder& b, const Node& node) {
+  return b.add("Rsqrt", {b.producer(node.inputs[0])->inputs[0]});
+}
+
+// x - y * floor(x / y); truncated: the same of the magnitudes, with the sign of x.
+ValueId expand_mod(GraphBuilder& b, const Node& node) {
+  const bool truncated = node.get_int("truncated", 0) != 0;
+  const ValueId given = node.inputs[0];
+  const ValueId x = truncated ? b.add("Abs", {given}) : given;
+  const ValueId y = truncated ? b.add("Abs", {node.inputs[1]}) : node.inputs[1];
+  const ValueId rest = b.add("Sub", {x, b.add("Mul", {b.add("Floor", {b.add("Div", {x, y})}), y})});
+  return truncated ? b.add("Mul", {rest, b.add("Sign", {given})}) : rest;
+}
+
+// --- Moves by constant indices, triangles ----------------------------------------------------------------------------
+
+ValueId flat(GraphBuilder& b, ValueId x) { return b.add("Reshape", {x}, {{"shape", Ints{b.shape(x).elements()}}}); }
+
+// taken is x[positions], x a vector, in a shape.
+ValueId taken(GraphBuilder& b, ValueId x, Ints positions, const Shape& shape) {
+  const Shape count{static_cast<int64_t>(positions.size())};
+  const ValueId indices = b.constant(IntTensor(count, std::move(positions)));
+  const ValueId y = b.add("Gather", {x, indices}, {{"axis", int64_t{0}}});
+  return b.add("Reshape", {y}, {{"shape", shape.dims()}});
+}
+
+ValueId expand_gather(GraphBuilder& b, const Node& node) {
+  const Shape data = b.shape(node.inputs[0]), result = b.shape(node.outputs[0]);
+  const IntTensor indices = *int_constant(b.graph(), node.inputs[1]);
+  return taken(b, flat(b, node.inputs[0]), ops::gathered_positions(node, data, indices), result);
+}
+
+// expand_scatter joins data and updates to one vector, of which each element of the result is one. Where updates are
+// combined with the data, those to one element are taken in turn: at most one for each element at a time.
+ValueId expand_scatter(GraphBuilder& b, const Node& node) {
+  static const std::map<std::string, const char*> kCombine = {
+      {"add", "Add"}, {"mul", "Mul"}, {"max", "Max"}, {"min", "Min"}};
+  const Shape shape = b.shape(node.inputs[0]);
+  const Ints targets = ops::scattered_positions(node, shape, *int_constant(b.graph(), node.inputs[1]));
+  const auto combine = kCombine.find(node.get_string("reduction", "none"));
+  const ValueId updates = flat(b, node.inputs[2]);
+  Ints itself(static_cast<size_t>(shape.elements()));
+  std::iota(itself.begin(), itself.end(), static_cast<int64_t>(targets.size()));
+  ValueId y = node.inputs[0];
+  std::vector<bool> done(targets.size(), false);
+  for (size_t left = targets.size(); left > 0;) {
+    Ints positions = itself;
+    std::vector<bool> is_set(itself.size(), false);
+    for (size_t i = 0; i < targets.size(); ++i) {
+      const auto to = static_cast<size_t>(targets[i]);
+      if (done[i] || (is_set[to] && combine != kCombine.end())) continue;
+      positions[to] = static_cast<int64_t>(i);
+      done[i] = is_set[to] = true;
+      --left;
+    }
+    // What gets no update is combined with what changes nothing: the data itself, 0 or 1.
+    const bool is_extremum = combine != kCombine.end() && (combine->first == "max" || combine->first == "min");
+    const bool keeps_data = combine == kCombine.end() || is_extremum;
+    const FloatTensor nothing(Shape{1}, {combine != kCombine.end() && combine->first == "mul" ? 1.0F : 0.0F});
+    if (!keeps_data)
+      for (int64_t& position : positions) position = std::min(position, static_cast<int64_t>(targets.size()));
+    const ValueId all =
+        b.add("Concat", {updates, keeps_data ? flat(b, y) : b.constant(nothing)}, {{"axis", int64_t{0}}});
+    const ValueId chosen = taken(b, all, std::move(positions), shape);
+    y = combine == kCombine.end() ? chosen : b.add(combine->second, {y, chosen});
+  }
+  return y;
+}
+
+// expand_cum_sum: running sums along the last axis are a product with a triangle of ones.
+ValueId expand_cum_sum(GraphBuilder& b, const Node& node) {
+  const ValueId x = node.inputs[0];
+  const Shape shape = b.shape(x);
+  const auto axis = *ops::normal_axis(node.get_int("axis", 0), shape.rank());
+  const int64_t n = shape[static_cast<int>(axis)];
+  Ints swap(shape.dims().size());
+  std::iota(swap.begin(), swap.end(), int64_t{0});
+  std::swap(swap[static_cast<size_t>(axis)], swap.back());
+  const ValueId turned = b.add("Transpose", {x}, {{"perm", swap}});
+  const ValueId rows = b.add("Reshape", {turned}, {{"shape", Ints{shape.elements() / n, n}}});
+  const ValueId sums = b.add("MatMul", {rows, b.constant(ops::cumulative_matrix(node, n))});
+  const ValueId back = b.add("Reshape", {sums}, {{"shape", b.shape(turned).dims()}});
+  return b.add("Transpose", {back}, {{"perm", swap}});
+}
+
+ValueId expand_trilu(GraphBuilder& b, const Node& node) {
+  const Shape shape = b.shape(node.inputs[0]);
+  const FloatTensor mask = ops::triangle_mask(node, shape[shape.rank() - 2], shape[shape.rank() - 1]);
+  return b.add("Mul", {node.inputs[0], b.constant(mask)});
 }
 
 // --- Reductions ------------------------------------------------------------------------------------------------------
@@ -154,6 +263,28 @@ ValueId expand_reduction(GraphBuilder& b, const Node& node) {
   return b.add("Neg", {largest});  // ReduceMin
 }
 
+// expand_product multiplies the elements of a group in pairs: they become the first axis, which is halved until one is
+// left.
+ValueId expand_product(GraphBuilder& b, const Node& node) {
+  const Shape shape = b.shape(node.inputs[0]);
+  const Ints axes = axes_of(b, node);
+  const int64_t count = ops::reduced_count(shape, axes);
+  Ints order = axes;
+  for (int64_t axis = 0; axis < shape.rank(); ++axis)
+    if (!std::binary_search(axes.begin(), axes.end(), axis)) order.push_back(axis);
+  ValueId y = b.add("Transpose", {node.inputs[0]}, {{"perm", order}});
+  y = b.add("Reshape", {y}, {{"shape", Ints{count, shape.elements() / count}}});
+  const auto part = [&](int64_t first, int64_t last) {
+    return b.add("Slice", {y}, {{"starts", Ints{first}}, {"ends", Ints{last}}, {"axes", Ints{0}}, {"steps", Ints{1}}});
+  };
+  for (int64_t left = count; left > 1; left = (left + 1) / 2) {
+    const int64_t half = left / 2;
+    const ValueId pairs = b.add("Mul", {part(0, half), part(half, 2 * half)});
+    y = left % 2 == 0 ? pairs : b.add("Concat", {pairs, part(left - 1, left)}, {{"axis", int64_t{0}}});
+  }
+  return b.add("Reshape", {y}, {{"shape", b.shape(node.outputs[0]).dims()}});
+}
+
 // --- Normalisations --------------------------------------------------------------------------------------------------
 
 // mean over axes that stay. A divisor that is no power of two would stand behind all that follows; the small tensor of
@@ -167,13 +298,14 @@ ValueId mean(GraphBuilder& b, ValueId x, const Ints& axes) {
 }
 
 struct Standardized {
-  ValueId centered, inverse;  // x - mean and 1 / sqrt(variance + epsilon)
+  ValueId average, centered, inverse;  // the mean, x - mean and 1 / sqrt(variance + epsilon)
 };
 
 Standardized standardize(GraphBuilder& b, ValueId x, const Ints& axes, double epsilon) {
-  const ValueId centered = b.add("Sub", {x, mean(b, x, axes)});
+  const ValueId average = mean(b, x, axes);
+  const ValueId centered = b.add("Sub", {x, average});
   const ValueId variance = b.add("Add", {mean(b, b.add("Square", {centered}), axes), b.number(epsilon)});
-  return {centered, b.add("Rsqrt", {variance})};
+  return {average, centered, b.add("Rsqrt", {variance})};
 }
 
 // along_axis gives a vector the shape that broadcasts it along one axis of a tensor of `rank` axes.
@@ -189,9 +321,17 @@ ValueId expand_instance_norm(GraphBuilder& b, const Node& node) {
   Ints axes;
   for (int i = 1; i < rank; ++i)
     if (i != axis) axes.push_back(i);
-  const auto [centered, inverse] = standardize(b, x, axes, node.get_float("epsilon", 1e-5));
+  const auto [average, centered, inverse] = standardize(b, x, axes, node.get_float("epsilon", 1e-5));
   const ValueId factor = b.add("Mul", {inverse, along_axis(b, node.inputs[1], axis, rank)});
   return b.add("Add", {b.add("Mul", {centered, factor}), along_axis(b, node.inputs[2], axis, rank)});
+}
+
+// one_a_channel repeats a vector that has one number for each group.
+ValueId one_a_channel(GraphBuilder& b, ValueId given, int64_t groups, int64_t channels) {
+  if (b.shape(given).elements() == channels) return given;
+  const ValueId column = b.add("Reshape", {given}, {{"shape", Ints{groups, 1}}});
+  const ValueId all = b.add("Tile", {column}, {{"repeats", Ints{1, channels / groups}}});
+  return b.add("Reshape", {all}, {{"shape", Ints{channels}}});
 }
 
 ValueId expand_group_norm(GraphBuilder& b, const Node& node) {
@@ -202,21 +342,24 @@ ValueId expand_group_norm(GraphBuilder& b, const Node& node) {
   const int64_t groups = node.get_int("groups", 1);
   const Ints split = channels_first ? Ints{shape[0], groups, -1} : Ints{shape[0], -1, groups, shape[axis] / groups};
   const ValueId grouped = b.add("Reshape", {x}, {{"shape", split}});
-  const auto [centered, inverse] =
+  const auto [average, centered, inverse] =
       standardize(b, grouped, channels_first ? Ints{2} : Ints{1, 3}, node.get_float("epsilon", 1e-5));
   const ValueId normal = b.add("Reshape", {b.add("Mul", {centered, inverse})}, {{"shape", shape.dims()}});
-  const ValueId scaled = b.add("Mul", {normal, along_axis(b, node.inputs[1], axis, rank)});
-  return b.add("Add", {scaled, along_axis(b, node.inputs[2], axis, rank)});
+  const auto for_channels = [&](ValueId given) {
+    return along_axis(b, one_a_channel(b, given, groups, shape[axis]), axis, rank);
+  };
+  return b.add("Add", {b.add("Mul", {normal, for_channels(node.inputs[1])}), for_channels(node.inputs[2])});
 }
 
-ValueId expand_layer_norm(GraphBuilder& b, const Node& node) {
+// expand_layer_norm gives the result, the mean and the inverse of the deviation.
+std::vector<ValueId> expand_layer_norm(GraphBuilder& b, const Node& node) {
   const ValueId x = node.inputs[0];
   const int rank = b.shape(x).rank();
   Ints axes;
   for (auto i = static_cast<int>(*ops::normal_axis(node.get_int("axis", -1), rank)); i < rank; ++i) axes.push_back(i);
-  const auto [centered, inverse] = standardize(b, x, axes, node.get_float("epsilon", 1e-5));
+  const auto [average, centered, inverse] = standardize(b, x, axes, node.get_float("epsilon", 1e-5));
   const ValueId scaled = b.add("Mul", {b.add("Mul", {centered, inverse}), node.inputs[1]});
-  return node.inputs.size() > 2 ? b.add("Add", {scaled, node.inputs[2]}) : scaled;
+  return {node.inputs.size() > 2 ? b.add("Add", {scaled, node.inputs[2]}) : scaled, average, inverse};
 }
 
 // The sums over windows of channels are a matrix product; its factor and offset make the base of the power.
@@ -258,7 +401,8 @@ ValueId expand_l2(GraphBuilder& b, const Node& node) {
 
 // --- Softmax ---------------------------------------------------------------------------------------------------------
 
-// e^(x - largest) / sum: the largest term is 1, so the sum lies between 1 and the number of terms.
+// e^(x - largest) / sum: the largest term is 1, so the sum lies between 1 and the number of terms. The logarithm is
+// x - largest - log(sum).
 ValueId expand_softmax(GraphBuilder& b, const Node& node) {
   const ValueId x = node.inputs[0];
   const int rank = b.shape(x).rank();
@@ -275,6 +419,7 @@ ValueId expand_softmax(GraphBuilder& b, const Node& node) {
   sum_attributes["at_least"] = 1 - kRounding;
   sum_attributes["at_most"] = count * (1 + kRounding);
   const ValueId sum = b.add("ReduceSum", {powers}, sum_attributes);
+  if (node.op == "LogSoftmax") return b.add("Sub", {shifted, b.add("Log", {sum})});
   return b.add("Mul", {powers, b.add("Reciprocal", {sum})});
 }
 
@@ -287,7 +432,10 @@ const std::map<std::string, Expansion>& expansions() {
       {"Abs", expand_abs},
       {"And", expand_logic},
       {"Ceil", expand_rounding},
+      {"CumSum", expand_cum_sum},
       {"Equal", expand_compare},
+      {"GatherElements", expand_gather},
+      {"GatherND", expand_gather},
       {"Greater", expand_compare},
       {"GreaterEqual", expand_compare},
       {"GroupNorm", expand_group_norm},
@@ -296,11 +444,12 @@ const std::map<std::string, Expansion>& expansions() {
       {"InstanceNorm", expand_instance_norm},
       {"L2Normalize", expand_l2},
       {"LRN", expand_lrn},
-      {"LayerNorm", expand_layer_norm},
       {"Less", expand_compare},
       {"LessEqual", expand_compare},
+      {"LogSoftmax", expand_softmax},
       {"Max", expand_extremum},
       {"Min", expand_extremum},
+      {"Mod", expand_mod},
       {"Not", expand_logic},
       {"Or", expand_logic},
       {"PRelu", expand_prelu},
@@ -308,10 +457,14 @@ const std::map<std::string, Expansion>& expansions() {
       {"ReduceL1", expand_reduction},
       {"ReduceL2", expand_reduction},
       {"ReduceMin", expand_reduction},
+      {"ReduceProd", expand_product},
       {"ReduceSumSquare", expand_reduction},
       {"Round", expand_rounding},
+      {"ScatterElements", expand_scatter},
+      {"ScatterND", expand_scatter},
       {"Sign", expand_sign},
       {"Softmax", expand_softmax},
+      {"Trilu", expand_trilu},
       {"Where", expand_where},
       {"Xor", expand_logic},
   };
@@ -344,8 +497,8 @@ bool ends_model(const Graph& graph, ValueId value) {
   return false;
 }
 
-// left_to_recipient: a softmax whose distributions the recipient can tell apart in what is revealed, along the last
-// axis or the only one beside the batch (softmax_last brings it there).
+// left_to_recipient: a softmax whose distributions the recipient can tell apart in what is revealed: nothing moves it,
+// or its axis is the only one beside the batch (softmax_last brings it to the end).
 bool left_to_recipient(const Graph& graph, const Node& softmax) {
   if (softmax.get_int("joint", 0) != 0) return false;
   const ValueId result = softmax.outputs[0];
@@ -355,7 +508,7 @@ bool left_to_recipient(const Graph& graph, const Node& softmax) {
   for (int i = 1; i < shape.rank(); ++i) is_alone = is_alone && (i == axis || shape[i] == 1);
   if (is_alone) return ends_model(graph, result);
   const bool is_output = std::find(graph.outputs.begin(), graph.outputs.end(), result) != graph.outputs.end();
-  return axis == shape.rank() - 1 && is_output && Uses(graph).count(result) == 1;
+  return is_output && Uses(graph).count(result) == 1;
 }
 
 // only_ranked: an ArgMax over the same axis alone reads the softmax, which keeps the order.
@@ -368,6 +521,14 @@ bool only_ranked(const Graph& graph, const Node& softmax) {
   });
 }
 
+bool is_root(const Graph& graph, ValueId value) {
+  const int producer = Uses(graph).producer(value);
+  return producer >= 0 && graph.nodes[static_cast<size_t>(producer)].op == "Sqrt";
+}
+
+// has_several_results: what it becomes gives more than one value.
+bool has_several_results(const Node& node) { return is_recurrent(node) || node.op == "LayerNorm"; }
+
 ValueId operand_itself(GraphBuilder&, const Node& node) { return node.inputs[0]; }
 
 // expansion_of is null for what stays as it is.
@@ -376,11 +537,13 @@ Expansion expansion_of(const Graph& graph, const Node& node) {
       std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) { return is_secret(graph, input); });
   if (!is_secret_node) return nullptr;
   if (node.op == "Div") return is_secret(graph, node.inputs[1]) ? expand_div : nullptr;
-  if (node.op == "Softmax" && only_ranked(graph, node)) return operand_itself;
-  if (node.op == "Softmax" && left_to_recipient(graph, node)) return nullptr;
+  if (ops::is_softmax(node.op) && only_ranked(graph, node)) return operand_itself;
+  if (ops::is_softmax(node.op) && left_to_recipient(graph, node)) return nullptr;
+  if (node.op == "Reciprocal") return is_root(graph, node.inputs[0]) ? expand_reciprocal : nullptr;
   if (node.op == "GreaterEqual" && is_zero(graph, node.inputs[1]) &&
       graph.value(node.inputs[0]).shape == graph.value(node.outputs[0]).shape)
     return nullptr;
+  if (node.op == "Pow" && !node.has("exponent")) return expand_powers;
   if (node.op == "Pow") {
     const double exponent = node.get_float("exponent", 1);
     static constexpr double kOwn[] = {1, 2, 3, 4, 0.5, -0.5, -1};
@@ -396,22 +559,23 @@ bool expand_once(Graph& graph) {
   std::vector<const Node*> kept;
   graph.nodes = old;  // questions about readers are asked of the whole graph
   std::vector<Expansion> chosen;
-  std::vector<bool> recurrent;
+  std::vector<bool> several;
   for (const Node& node : old) {
-    recurrent.push_back(is_recurrent(node));
-    chosen.push_back(recurrent.back() ? nullptr : expansion_of(graph, node));
+    several.push_back(has_several_results(node));
+    chosen.push_back(several.back() ? nullptr : expansion_of(graph, node));
   }
   graph.nodes.clear();
   bool changed = false;
   for (size_t i = 0; i < old.size(); ++i) {
-    if (!recurrent[i] && chosen[i] == nullptr) {
+    if (!several[i] && chosen[i] == nullptr) {
       graph.nodes.push_back(std::move(old[i]));
       continue;
     }
     changed = true;
     GraphBuilder builder(graph, old[i]);
-    const std::vector<ValueId> results =
-        recurrent[i] ? expand_recurrent(builder, old[i]) : std::vector<ValueId>{chosen[i](builder, old[i])};
+    const std::vector<ValueId> results = !several[i]            ? std::vector<ValueId>{chosen[i](builder, old[i])}
+                                         : is_recurrent(old[i]) ? expand_recurrent(builder, old[i])
+                                                                : expand_layer_norm(builder, old[i]);
     for (size_t j = 0; j < old[i].outputs.size(); ++j) builder.finish(results[j], old[i].outputs[j]);
   }
   return changed;

@@ -65,6 +65,31 @@ class Expander {
     return {add("ReduceSum", {x.value}, {{"axes", axes}, {"keepdims", int64_t{0}}}), kept};
   }
 
+  // diagonal keeps one of two axes that have the same label: both become one axis, of which every (n + 1)-th is taken.
+  Labelled diagonal(Labelled x) {
+    for (size_t first = 0; first < x.labels.size(); ++first) {
+      const size_t second = x.labels.find(x.labels[first], first + 1);
+      if (second == std::string::npos) continue;
+      Ints perm;
+      for (size_t axis = 0; axis < x.labels.size(); ++axis)
+        if (axis != first && axis != second) perm.push_back(static_cast<int64_t>(axis));
+      const auto last = static_cast<int64_t>(perm.size());
+      perm.insert(perm.end(), {static_cast<int64_t>(first), static_cast<int64_t>(second)});
+      const char label = x.labels[first];
+      ValueId y = add("Transpose", {x.value}, {{"perm", perm}});
+      Ints dims = shape(y).dims();
+      const int64_t n = dims.back();
+      dims.pop_back();
+      dims.back() = n * n;
+      y = reshaped(y, dims);
+      y = add("Slice", {y}, {{"starts", Ints{0}}, {"ends", Ints{n * n}}, {"axes", Ints{last}}, {"steps", Ints{n + 1}}});
+      x.labels.erase(second, 1);
+      x.labels.erase(first, 1);
+      return diagonal({y, x.labels + label});
+    }
+    return x;
+  }
+
   Labelled ordered(Labelled x, const std::string& wanted) {
     if (x.labels == wanted) return x;
     Ints perm;
@@ -120,11 +145,12 @@ class Expander {
         ops::parse_equation(node_->get_string("equation", ""), shapes,
                             [](const std::string& message) { throw BugError("einsum: " + message); });
     const std::string& result = equation.result;
-    Labelled y{node_->inputs[0], equation.operands[0]};
+    Labelled y = diagonal({node_->inputs[0], equation.operands[0]});
     if (node_->inputs.size() == 2) {
-      const std::string &left = equation.operands[0], &right = equation.operands[1];
+      const Labelled other = diagonal({node_->inputs[1], equation.operands[1]});
+      const std::string left = y.labels, right = other.labels;
       y = summed(y, [&](char label) { return has(right, label) || has(result, label); });
-      const Labelled b = summed({node_->inputs[1], right}, [&](char l) { return has(left, l) || has(result, l); });
+      const Labelled b = summed(other, [&](char l) { return has(left, l) || has(result, l); });
       y = product(y, b, result);
     } else {
       y = summed(y, [&](char label) { return has(result, label); });

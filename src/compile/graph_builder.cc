@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -35,7 +36,14 @@ ValueId GraphBuilder::twin(ValueId value, const std::string& part) {
   return value;
 }
 
-ValueId GraphBuilder::constant(FloatTensor tensor) {
+const Node* GraphBuilder::producer(ValueId value) const {
+  const auto found = std::find_if(graph_.nodes.rbegin(), graph_.nodes.rend(), [&](const Node& node) {
+    return std::find(node.outputs.begin(), node.outputs.end(), value) != node.outputs.end();
+  });
+  return found == graph_.nodes.rend() ? nullptr : &*found;
+}
+
+ValueId GraphBuilder::constant(Constant tensor) {
   return graph_.add_constant(fmt::format("{}/constant_{}", replaced_.name, count_++), std::move(tensor));
 }
 

@@ -21,7 +21,9 @@ class GraphBuilder {
   ValueId add(const std::string& op, std::vector<ValueId> inputs, std::map<std::string, Attribute> attributes = {});
   // twin marks a result as one of several that play the same part (time steps): they are planned with one range.
   ValueId twin(ValueId value, const std::string& part);
-  ValueId constant(FloatTensor tensor);
+  ValueId constant(Constant tensor);
+  // producer is the node that computes a value, among those that are there already, or null.
+  const Node* producer(ValueId value) const;
   ValueId number(double value) { return constant(FloatTensor(Shape{}, {static_cast<float>(value)})); }
   // finish makes `result` the value that readers of `output` read, in its shape.
   void finish(ValueId result, ValueId output);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "compile/infer_shapes.h"
 #include "compile/uses.h"
+#include "ops/softmax.h"
 
 namespace treville {
 
@@ -17,7 +18,7 @@ void label_only(Graph& graph) {
   if (const int producer = uses.producer(logits); producer >= 0) {
     const Node& last = graph.nodes[static_cast<size_t>(producer)];
     if (last.op == "ArgMax") return;
-    if (last.op == "Softmax") logits = last.inputs[0];
+    if (ops::is_softmax(last.op)) logits = last.inputs[0];
   }
   const Shape shape = *graph.value(logits).shape;
   const int64_t rows = shape.rank() < 2 ? 1 : shape[0];

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "compile/plan_fixed_point.h"
 #include "compile/uses.h"
+#include "ops/common.h"
+#include "ops/softmax.h"
 
 namespace treville {
 namespace {
@@ -109,10 +111,11 @@ class Lowering final : public LowerContext {
     for (ValueId input : graph_.inputs) lower_input(input);
     for (const Node& node : graph_.nodes) {
       node_ = &node;
-      if (node.op == "Softmax" || node.op == "TopK") {
+      if (ops::is_for_recipient(node.op)) {
         lower_post_processed();
       } else {
         find_op(node.op)->lower(*this);
+        count_from_last();
       }
       CHECK(slots_.count(node.outputs[0]) > 0, "lowering of {} gave no result", node.op);
     }
@@ -185,6 +188,7 @@ class Lowering final : public LowerContext {
   void check_supported() const;
   void lower_input(ValueId input);
   void lower_post_processed();
+  void count_from_last();
   void lower_output(ValueId output, const std::string& name);
   Truncation truncation_to(SlotId x, Use use, double bound, int target) const;
   SlotId rescaled(SlotId x, int target);
@@ -209,7 +213,11 @@ class Lowering final : public LowerContext {
   std::map<SlotId, int> wanted_scale_;                 // the plan's scale of the value a slot holds
   std::map<std::pair<SlotId, int>, SlotId> rescaled_;  // by slot and target scale
   std::map<SlotId, SlotId> undivided_;
-  std::map<ValueId, std::pair<PostProcess, int64_t>> post_processed_;  // what the recipient computes from an output
+  struct Post {
+    PostProcess kind = PostProcess::kNone;
+    int64_t top = 0, axis = -1;
+  };
+  std::map<ValueId, Post> post_processed_;  // what the recipient computes from an output
 };
 
 void Lowering::check_supported() const {
@@ -233,31 +241,42 @@ void Lowering::lower_input(ValueId input) {
 
 // lower_post_processed: a softmax or a choice of the largest, which the recipient computes on the revealed operand.
 void Lowering::lower_post_processed() {
-  const bool is_softmax = node_->op == "Softmax";
-  const char* what = is_softmax ? "a softmax" : "a choice of the largest values";
-  const int64_t axis = node_->get_int("axis", -1);
-  if (axis != -1 && axis != input_shape(0).rank() - 1)
-    fail(fmt::format("{} over another axis than the last is not supported", what));
-  if (!is_softmax && node_->get_int("largest", 1) == 0)
-    fail("the smallest values are not supported (supported: the largest). Negate them in the model.");
+  const bool is_choice = node_->op == "TopK";
+  const int rank = input_shape(0).rank();
+  const int64_t given = *ops::normal_axis(node_->get_int("axis", -1), rank), axis = given == rank - 1 ? -1 : given;
+  if (!is_choice && node_->get_int("joint", 0) != 0) fail("a softmax over several axes together is not supported");
   for (size_t i = 0; i < node_->outputs.size(); ++i) {
     const ValueId result = node_->outputs[i];
     const auto reveals = std::count(graph_.outputs.begin(), graph_.outputs.end(), result);
     if (reveals != uses_.count(result) || (reveals == 0 && node_->outputs.size() == 1))
-      fail(fmt::format("{} inside the model has no secure form; only at its end", what));
+      fail(fmt::format("{} inside the model has no secure form; only at its end",
+                       is_choice ? "a choice of the largest values" : "a softmax"));
     slots_[result] = operand(0);
-    const PostProcess choice = i == 0 ? PostProcess::kTopValues : PostProcess::kTopIndices;
-    post_processed_[result] = {is_softmax ? PostProcess::kSoftmax : choice, is_softmax ? 0 : node_->get_int("k", 1)};
+    const bool largest = node_->get_int("largest", 1) != 0;
+    const PostProcess choices[] = {largest ? PostProcess::kTopValues : PostProcess::kLeastValues,
+                                   largest ? PostProcess::kTopIndices : PostProcess::kLeastIndices};
+    const PostProcess kind = is_choice                   ? choices[i]
+                             : node_->op == "LogSoftmax" ? PostProcess::kLogSoftmax
+                                                         : PostProcess::kSoftmax;
+    post_processed_[result] = {kind, is_choice ? node_->get_int("k", 1) : 0, axis};
   }
+}
+
+// count_from_last: of equal extrema the last one is the first one of the reversed elements; the recipient counts back.
+void Lowering::count_from_last() {
+  if (node_->get_int("last", 0) == 0) return;
+  const auto axis = static_cast<int>(*ops::normal_axis(node_->get_int("axis", 0), input_shape(0).rank()));
+  post_processed_[node_->outputs[0]] = {PostProcess::kIndexFromLast, input_shape(0)[axis], -1};
 }
 
 void Lowering::lower_output(ValueId output, const std::string& name) {
   const auto found = slots_.find(output);
   if (found == slots_.end())
     throw UserError("{}: output \"{}\" is a constant; there is nothing to compute", graph_.name, name);
-  const auto post = post_processed_.find(output);
-  const auto [kind, top] = post == post_processed_.end() ? std::pair(PostProcess::kNone, int64_t{0}) : post->second;
-  emitter_.append_output({found->second, options_.recipient, name, options_.policy, kind, top}, name);
+  const auto known = post_processed_.find(output);
+  const Post post = known == post_processed_.end() ? Post{} : known->second;
+  emitter_.append_output({found->second, options_.recipient, name, options_.policy, post.kind, post.top, post.axis},
+                         name);
 }
 
 // truncation_to brings x to the target scale, or to the nearest one that k and the modulus allow: below it, else above.

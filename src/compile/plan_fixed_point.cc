@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "compile/uses.h"
 #include "ops/smooth.h"
+#include "ops/softmax.h"
 
 namespace treville {
 namespace {
@@ -88,7 +89,7 @@ class Planner {
     const ValueId result = node.outputs[0];
     for (ValueId input : node.inputs) {
       if (!is_secret(input)) continue;
-      if (node.op == "Softmax" || node.op == "TopK") {  // computed by the recipient of its input
+      if (ops::is_for_recipient(node.op)) {  // computed by the recipient of its input
         limit(input, room(input, 0));
         continue;
       }
@@ -238,7 +239,7 @@ class Planner {
     for (ValueId input : graph_.inputs)
       check_room(input, "input " + graph_.value(input).name, resolution(input), of(input).limit);
     for (const Node& node : graph_.nodes)
-      if (is_secret(node.outputs[0]) && node.op != "Softmax" && node.op != "TopK") check_node(node);
+      if (is_secret(node.outputs[0]) && !ops::is_for_recipient(node.op)) check_node(node);
   }
 
   // check_node: a truncated value must be resolved within k, a product must leave bits to both of its factors.

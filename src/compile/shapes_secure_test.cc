@@ -30,7 +30,7 @@ std::vector<FloatTensor> outputs_of(const char* protocol, const Compiled& compil
   const bool alone = std::string_view(protocol) == "clear";
   std::vector<FloatTensor> outputs;
   for (const RevealedOutput& output : result.outputs[index_of(alone ? PartyId::kEvaluator : PartyId::kDealer)])
-    outputs.push_back(post_process(decode(output.value, output.type), output.post, output.top));
+    outputs.push_back(post_process(decode(output.value, output.type), output.post, output.top, output.axis));
   return outputs;
 }
 
@@ -139,6 +139,45 @@ TEST(SecureShapes, OfTheLargestValues) {
   const ValueId indices = m.graph.add_value({"indices", DType::kInt, {}, {}});
   m.graph.nodes.back().outputs.push_back(indices);
   check(m.done({values, indices}));
+}
+
+TEST(SecureShapes, OfTheLeastValuesAlongAnyAxis) {
+  Model m(8);
+  const ValueId x = m.op("MatMul", {m.input({5, 8}), m.random({8, 3})});
+  const ValueId values = m.op("TopK", {x}, {{"k", int64_t{2}}, {"axis", int64_t{0}}, {"largest", int64_t{0}}});
+  const ValueId indices = m.graph.add_value({"indices", DType::kInt, {}, {}});
+  m.graph.nodes.back().outputs.push_back(indices);
+  const ValueId log = m.op("LogSoftmax", {m.op("MatMul", {x, m.random({3, 4})})}, {{"axis", int64_t{0}}});
+  check(m.done({values, indices, log}));
+}
+
+// Of columns that are equal in pairs, the later one of the best pair.
+TEST(SecureShapes, OfTheLastOfEqualExtrema) {
+  Model m(9);
+  const ValueId x = m.input({3, 4});
+  const ValueId twice = m.op("Concat", {x, x}, {{"axis", int64_t{1}}});
+  std::vector<ValueId> outputs;
+  for (const char* op : {"ArgMax", "ArgMin"}) {
+    outputs.push_back(m.op(op, {twice}, {{"axis", int64_t{1}}, {"last", int64_t{1}}}));
+    m.graph.value(outputs.back()).dtype = DType::kInt;
+  }
+  check(m.done(outputs), 0);
+}
+
+TEST(SecureShapes, OfConstantIndicesDiagonalsAndRunningSums) {
+  Model m(10);
+  const ValueId x = m.input({2, 4, 4});
+  const auto ints = [&](const Shape& shape, Ints values) {
+    return m.graph.add_constant("i", IntTensor(shape, std::move(values)));
+  };
+  const ValueId diagonal = m.op("Einsum", {x, m.random({4, 3})}, {{"equation", std::string("bii,ij->bj")}});
+  const ValueId rows = m.op("GatherND", {x, ints({2, 2}, {0, 3, 1, 0})});
+  const ValueId elements =
+      m.op("GatherElements", {x, ints({1, 2, 4}, {0, 3, 2, 1, 1, 1, 0, 2})}, {{"axis", int64_t{1}}});
+  const ValueId updated =
+      m.op("ScatterND", {x, ints({3, 2}, {0, 1, 1, 2, 0, 1}), m.random({3, 4})}, {{"reduction", std::string("add")}});
+  const ValueId sums = m.op("CumSum", {updated}, {{"axis", int64_t{1}}, {"reverse", int64_t{1}}});
+  check(m.done({diagonal, rows, elements, m.op("Trilu", {sums}, {{"k", int64_t{-1}}})}));
 }
 
 TEST(SecureShapes, AveragesOfPowersOfTwoAlignWithoutSteps) {

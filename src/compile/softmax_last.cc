@@ -2,6 +2,7 @@
 
 #include "compile/infer_shapes.h"
 #include "compile/uses.h"
+#include "ops/softmax.h"
 
 namespace treville {
 namespace {
@@ -16,7 +17,7 @@ int ending_softmax(const Graph& graph, ValueId output, const Uses& uses) {
   for (ValueId value = output; uses.producer(value) >= 0 && uses.count(value) == 1;) {
     const int producer = uses.producer(value);
     const Node& node = graph.nodes[static_cast<size_t>(producer)];
-    if (node.op == "Softmax") return producer;
+    if (ops::is_softmax(node.op)) return producer;
     if (!only_reshapes(node)) return -1;
     value = node.inputs[0];
   }
@@ -43,11 +44,11 @@ void softmax_last(Graph& graph) {
     const int axis = given < 0 ? given + shape.rank() : given;
     if (softmax.outputs[0] == output && axis == shape.rank() - 1) continue;
     if (!single_axis(shape, axis)) continue;
-    const std::string name = softmax.name;
+    const std::string name = softmax.name, op = softmax.op;
     const std::vector<int64_t> flat = {shape.elements() / shape[axis], shape[axis]};
     const ValueId reshaped = graph.add_node("Reshape", name + "_logits", {logits}, {{"shape", flat}});
     infer_node(graph, graph.nodes.back());
-    output = graph.add_node("Softmax", name, {reshaped}, {{"axis", int64_t{1}}});
+    output = graph.add_node(op, name, {reshaped}, {{"axis", int64_t{1}}});
     infer_node(graph, graph.nodes.back());
   }
   graph.remove_dead();

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "compile/uses.h"
+#include "ops/softmax.h"
 
 namespace treville {
 namespace {
@@ -73,9 +74,10 @@ FloatTensor transpose_constant(const FloatTensor& x, const Permutation& p) {
 constexpr auto kImageOps = std::to_array<std::string_view>(
     {"AveragePool", "BatchNorm", "Conv", "ConvTranspose", "DepthToSpace", "MaxPool", "Resize", "SpaceToDepth"});
 constexpr auto kUnaryOps = std::to_array<std::string_view>(
-    {"Clip",     "Cos",       "Dropout", "Elu",      "Erf",      "Exp",  "Floor",      "Gelu",  "GreaterEqual",
-     "Identity", "LeakyRelu", "Log",     "Mish",     "Neg",      "Pow",  "Reciprocal", "Relu",  "Rsqrt",
-     "Selu",     "Sigmoid",   "Sin",     "Softplus", "Softsign", "Sqrt", "Square",     "Swish", "Tanh"});
+    {"Acos",    "Acosh", "Asin",     "Asinh",    "Atan",       "Atanh",  "Clip",         "Cos",      "Cosh",
+     "Dropout", "Elu",   "Erf",      "Exp",      "Floor",      "Gelu",   "GreaterEqual", "Identity", "LeakyRelu",
+     "Log",     "Mish",  "Neg",      "Pow",      "Reciprocal", "Relu",   "Rsqrt",        "Selu",     "Sigmoid",
+     "Sin",     "Sinh",  "Softplus", "Softsign", "Sqrt",       "Square", "Swish",        "Tan",      "Tanh"});
 constexpr auto kBinaryOps = std::to_array<std::string_view>({"Add", "Div", "Mul", "Sub"});
 constexpr auto kReductions =
     std::to_array<std::string_view>({"ArgMax", "ArgMin", "ReduceMax", "ReduceMean", "ReduceSum", "Squeeze"});
@@ -162,7 +164,7 @@ class Carrier {
     if (op == "Transpose") return carry_transpose(node);
     if (is_one_of(op, kUnaryOps)) return carry_unary(std::move(node));
     if (op == "Concat") return carry_concat(std::move(node));
-    if (op == "Softmax") return carry_softmax(std::move(node));
+    if (ops::is_softmax(op)) return carry_softmax(std::move(node));
     if (is_one_of(op, kReductions)) return carry_reduction(std::move(node));
     if (op == "Pad") return carry_pad(std::move(node));
     if (op == "Slice") return carry_slice(std::move(node));
@@ -235,7 +237,17 @@ class Carrier {
     push(std::move(node), p);
   }
 
+  // ends_as_is: the recipient sees this result in the model's layout, in which several of its axes are long.
+  bool ends_as_is(const Node& node) const {
+    const Shape& all = shape(node.outputs[0]);
+    const bool is_output =
+        std::find(graph_.outputs.begin(), graph_.outputs.end(), node.outputs[0]) != graph_.outputs.end();
+    return is_output &&
+           std::count_if(all.dims().begin(), all.dims().end(), [](int64_t extent) { return extent > 1; }) > 1;
+  }
+
   void carry_softmax(Node node) {
+    if (ends_as_is(node)) return carry_as_is(std::move(node));
     const View v = view(node.inputs[0]);
     node.inputs[0] = v.base;
     node.attributes["axis"] = along(v.permutation, node.get_int("axis", -1));

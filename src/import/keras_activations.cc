@@ -134,9 +134,7 @@ ValueId apply_activation(KerasLayer& layer, const std::string& name, ValueId x, 
     return layer.step(suffix, "Neg", {layer.step(suffix + "_softplus", "Softplus", {negated})});
   }
   if (name == "tanh_shrink") return layer.step(suffix, "Sub", {x, layer.step(suffix + "_tanh", "Tanh", {x})});
-  if (name == "log_softmax") {
-    layer.refuse("log_softmax is not supported. End the model with softmax: arg max and ranking are the same.");
-  }
+  if (name == "log_softmax") return layer.step(suffix, "LogSoftmax", {x}, {{"axis", int64_t{-1}}});
   layer.refuse("activation \"{}\" is not supported. Replace it by another one and train the model for it.", name);
 }
 

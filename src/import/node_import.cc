@@ -62,6 +62,12 @@ std::optional<double> NodeImport::constant_number_if_single(size_t i) const {
   return held != nullptr && shape_of(*held).elements() == 1 ? constant_number(i) : std::nullopt;
 }
 
+std::optional<ElementType> NodeImport::stored_type(size_t i) const {
+  if (!has_input(i)) return {};
+  const auto found = state_.element_types.find(*inputs_[i]);
+  return found == state_.element_types.end() ? std::nullopt : std::optional(found->second);
+}
+
 ValueId NodeImport::step(const std::string& suffix, const std::string& op, std::vector<ValueId> inputs,
                          Attributes attributes, std::optional<DType> dtype) {
   const DType type = dtype.value_or(inputs.empty() ? DType::kFloat : graph().value(inputs[0]).dtype);

@@ -31,7 +31,9 @@ struct ImportState {
   std::filesystem::path folder;  // where files of weights beside it are; empty: none are read
   ImportResult result;
   FillBudget fills;
-  std::set<ValueId> finite;  // constants known to hold no NaN
+  std::set<ValueId> finite;                      // constants known to hold no NaN
+  std::map<ValueId, ElementType> element_types;  // of constants, as the file stores them, where a row asks for it
+  std::map<ValueId, ValueId> real_values;        // what integers stand for that a model quantised
 };
 
 // ResultName is an output of a node of the model. `kept` says that the model's user knows the name, so that an alias
@@ -60,6 +62,8 @@ class NodeImport {
   std::optional<double> constant_number(size_t i) const;
   // constant_number_if_single is nothing for a constant of several elements, too.
   std::optional<double> constant_number_if_single(size_t i) const;
+  // stored_type is how the file stores a constant, where its importer notes that.
+  std::optional<ElementType> stored_type(size_t i) const;
   DType dtype(size_t i) { return graph().value(input(i)).dtype; }
 
   // step adds an inner operation named <node>/<suffix>; its type is the first input's unless given.

@@ -9,6 +9,14 @@
 
 namespace treville::import {
 
+const Node* producer(NodeImport& node, ValueId value) {
+  const auto& nodes = node.graph().nodes;
+  const auto found = std::find_if(nodes.rbegin(), nodes.rend(), [&](const Node& each) {
+    return std::find(each.outputs.begin(), each.outputs.end(), value) != each.outputs.end();
+  });
+  return found == nodes.rend() ? nullptr : &*found;
+}
+
 int64_t constant_axis(const NodeImport& node, size_t i) {
   const Ints axis = constant_list(node, i, "axis");
   if (axis.size() != 1) node.fail(fmt::format("its axis has {} elements, expected 1", axis.size()));
@@ -114,15 +122,6 @@ void finish_resize_nearest(NodeImport& node, bool align_corners, bool half_pixel
 }
 
 namespace {
-
-// producer is the node of the graph so far that computes a value, or null.
-const Node* producer(NodeImport& node, ValueId value) {
-  const auto& nodes = node.graph().nodes;
-  const auto found = std::find_if(nodes.rbegin(), nodes.rend(), [&](const Node& each) {
-    return std::find(each.outputs.begin(), each.outputs.end(), value) != each.outputs.end();
-  });
-  return found == nodes.rend() ? nullptr : &*found;
-}
 
 // ints_of reads a constant integer operand of a node of the graph.
 std::optional<Ints> ints_of(NodeImport& node, ValueId value) {

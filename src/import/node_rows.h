@@ -8,6 +8,9 @@
 
 namespace treville::import {
 
+// producer is the node of the graph so far that computes a value, or null; it is valid until a node is added.
+const Node* producer(NodeImport& node, ValueId value);
+
 // constant_list reads an input that must be a constant list of integers; `what` names it in the refusal. constant_axis
 // reads one integer.
 Ints constant_list(const NodeImport& node, size_t i, const std::string& what);

@@ -106,6 +106,8 @@ class OnnxImporter {
       state_.result.graph.outputs.push_back(*id);
     }
     check_option_names(state_, options_);
+    // What computed integers that are read as floats after all is left behind.
+    if (!state_.real_values.empty()) state_.result.graph.remove_dead();
     return std::move(state_.result);
   }
 
@@ -187,6 +189,7 @@ class OnnxImporter {
     const ValueId id =
         state_.result.graph.add_constant(name, decode_onnx_tensor(*stored->second, where, state_.folder));
     values_.emplace(name, id);
+    if (const auto type = element_type(stored->second->data_type())) state_.element_types.emplace(id, *type);
     return id;
   }
 
@@ -364,6 +367,15 @@ std::optional<Constant> OnnxNode::get_tensor(std::string_view key) const {
   const AttributeProto* found = find(key, AttributeProto::TENSOR);
   if (found == nullptr) return {};
   return decode_onnx_tensor(found->t(), fmt::format("{}: attribute \"{}\"", where(), key), state().folder);
+}
+
+std::optional<ElementType> OnnxNode::get_tensor_type(std::string_view key) const {
+  const AttributeProto* found = find(key, AttributeProto::TENSOR);
+  return found != nullptr ? element_type(found->t().data_type()) : std::nullopt;
+}
+
+std::optional<ElementType> onnx_element_type(int64_t number) {
+  return number == static_cast<int32_t>(number) ? element_type(static_cast<int32_t>(number)) : std::nullopt;
 }
 
 }  // namespace treville::import

@@ -37,6 +37,7 @@ class OnnxNode : public NodeImport {
   std::vector<float> get_floats(std::string_view key) const;
   std::vector<std::string> get_strings(std::string_view key) const;
   std::optional<Constant> get_tensor(std::string_view key) const;
+  std::optional<ElementType> get_tensor_type(std::string_view key) const;
 
  private:
   using Type = onnx_format::AttributeProto::AttributeType;
@@ -46,6 +47,9 @@ class OnnxNode : public NodeImport {
   const onnx_format::NodeProto& proto_;
   int64_t opset_;
 };
+
+// onnx_element_type reads a number of the format's list of element types; absent for those that are not supported.
+std::optional<ElementType> onnx_element_type(int64_t number);
 
 // has_onnx_row says whether the table has the operation (also: as one that is refused with advice).
 bool has_onnx_row(std::string_view op);

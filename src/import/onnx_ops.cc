@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "import/onnx.h"
+#include "import/onnx_quantize.h"
 #include "import/onnx_recurrent.h"
 #include "import/plain_ops.h"
 
@@ -80,7 +81,40 @@ void import_gelu(OnnxNode& node) {
   node.finish("Gelu", {node.input(0)}, {{"approximate", node.get_string("approximate", "none")}});
 }
 
+// clips_by_operands: integers, or bounds that are computed, are compared with one after the other.
+bool clips_by_operands(OnnxNode& node) {
+  if (node.dtype(0) == DType::kInt) return true;
+  const auto is_computed = [&](size_t i) { return node.has_input(i) && node.constant(i) == nullptr; };
+  return node.opset() >= 11 && (is_computed(1) || is_computed(2));
+}
+
+void finish_clip_by_operands(OnnxNode& node) {
+  ValueId x = node.input(0);
+  if (!node.has_input(1) && !node.has_input(2)) return node.alias(x);
+  if (!node.has_input(2)) return node.finish("Max", {x, node.input(1)});
+  if (node.has_input(1)) x = node.step("above", "Max", {x, node.input(1)});
+  node.finish("Min", {x, node.input(2)});
+}
+
+// Shrink: x + bias below -lambd, x - bias above lambd, 0 between.
+void import_shrink(OnnxNode& node) {
+  const double bias = finite(node, "bias", 0), lambd = finite(node, "lambd", 0.5);
+  const ValueId x = node.input(0);
+  const auto number = [&](const char* name, double value) { return node.constant_step(name, scalar(value)); };
+  const ValueId above = node.step("above", "Greater", {x, number("lambd", lambd)});
+  const ValueId below = node.step("below", "Less", {x, number("minus_lambd", -lambd)});
+  const ValueId high = node.step("less_bias", "Mul", {node.step("high", "Sub", {x, number("bias", bias)}), above});
+  const ValueId low = node.step("plus_bias", "Mul", {node.step("low", "Add", {x, number("bias_too", bias)}), below});
+  node.finish("Add", {high, low});
+}
+
+void import_mod(OnnxNode& node) {
+  if (node.dtype(0) == DType::kFloat && node.get_int("fmod", 0) == 0) node.fail("fmod is 0 for floats");
+  node.finish("Mod", {node.input(0), node.input(1)}, {{"truncated", node.get_int("fmod", 0)}});
+}
+
 void import_clip(OnnxNode& node) {
+  if (clips_by_operands(node)) return finish_clip_by_operands(node);
   Attributes bounds;
   const auto set = [&](const char* key, std::optional<double> bound) {
     // The largest float and the infinities are how exporters write "no bound".
@@ -93,7 +127,6 @@ void import_clip(OnnxNode& node) {
     for (size_t i = 1; i <= 2; ++i) {
       if (!node.has_input(i)) continue;
       const auto bound = node.constant_number(i);
-      if (!bound) node.refuse("its bounds are computed. Export it with constant min and max.");
       if (std::isnan(*bound)) node.fail("its bounds hold NaN");
       set(i == 1 ? "min" : "max", bound);
     }
@@ -122,6 +155,7 @@ void import_cast(OnnxNode& node) {
 }
 
 void import_cast_like(OnnxNode& node) {
+  if (node.stored_type(1) == ElementType::kBool) return finish_truth(node);
   const bool floats = node.dtype(1) == DType::kFloat;
   node.finish("Cast", {node.input(0)}, {{"to", std::string(floats ? "float" : "int")}}, node.dtype(1));
 }
@@ -161,8 +195,8 @@ std::string auto_pad_of(const OnnxNode& node) {
 }
 
 // weight_extent is the kernel a constant weight [out,in,spatial...] implies.
-Ints weight_extent(const OnnxNode& node) {
-  const Constant* weight = node.constant(1);
+Ints weight_extent(const OnnxNode& node, size_t input = 1) {
+  const Constant* weight = node.constant(input);
   if (weight == nullptr) return {};
   const Ints& dims = shape_of(*weight).dims();
   if (dims.size() < 3) node.fail(fmt::format("its weight has shape {}", to_string(shape_of(*weight))));
@@ -211,19 +245,23 @@ Window read_window(const OnnxNode& node, const Ints& weight_kernel) {
 
 // weight_last turns [out,in/groups,kernel...] into [kernel...,in/groups,out], and a transposed convolution's
 // [in,out/groups,kernel...] into [kernel...,out/groups,in].
-ValueId weight_last(OnnxNode& node, size_t dims) {
+ValueId weight_last(OnnxNode& node, ValueId weight, size_t dims) {
   Ints permutation;
   for (size_t i = 0; i < dims; ++i) permutation.push_back(static_cast<int64_t>(i) + 2);
   permutation.insert(permutation.end(), {1, 0});
-  return node.step("weight", "Transpose", {node.input(1)}, {{"perm", permutation}});
+  return node.step("weight", "Transpose", {weight}, {{"perm", permutation}});
 }
 
-void finish_convolution(OnnxNode& node, const char* op, Window window) {
+void add_groups(const OnnxNode& node, Window& window) {
   const int64_t groups = node.get_int("group", 1);
   if (groups < 1) node.fail(fmt::format("group is {}", groups));
   window.attributes["groups"] = groups;
+}
+
+void finish_convolution(OnnxNode& node, const char* op, Window window) {
+  add_groups(node, window);
   const size_t dims = std::get<Ints>(window.attributes["strides"]).size();
-  std::vector<ValueId> inputs = {node.input(0), weight_last(node, dims)};
+  std::vector<ValueId> inputs = {node.input(0), weight_last(node, node.input(1), dims)};
   if (node.has_input(2)) inputs.push_back(node.input(2));
   node.finish(op, inputs, window.attributes);
 }
@@ -240,6 +278,27 @@ void import_conv_transpose(OnnxNode& node) {
     window.attributes["output_shape"] = Ints(shape.end() - static_cast<std::ptrdiff_t>(dims), shape.end());
   }
   finish_convolution(node, "ConvTranspose", window);
+}
+
+// QLinearConv: x, its scale and zero point, the same of the weight and of the result, and a bias whose integers count
+// in the product of both scales.
+void import_q_linear_conv(OnnxNode& node) {
+  Window window = read_window(node, weight_extent(node, 3));
+  add_groups(node, window);
+  const size_t dims = std::get<Ints>(window.attributes["strides"]).size();
+  std::vector<ValueId> inputs = {dequantised(node, 0), weight_last(node, dequantised(node, 3), dims)};
+  if (node.has_input(8)) {
+    const ValueId scale = node.step("bias_scale", "Mul", {node.input(1), node.input(4)});
+    const ValueId bias = node.step("bias", "Cast", {node.input(8)}, {{"to", std::string("float")}}, DType::kFloat);
+    inputs.push_back(node.step("scaled_bias", "Mul", {bias, scale}));
+  }
+  finish_quantised(node, node.step("real", "Conv", inputs, window.attributes), 6);
+}
+
+// QLinearMatMul: a, b and the result, each with its scale and zero point.
+void import_q_linear_mat_mul(OnnxNode& node) {
+  const ValueId a = dequantised(node, 0), b = dequantised(node, 3);
+  finish_quantised(node, node.step("real", "MatMul", {a, b}), 6);
 }
 
 void import_einsum(OnnxNode& node) {
@@ -267,7 +326,18 @@ void import_group_norm(OnnxNode& node) {
 void import_layer_norm(OnnxNode& node) {
   std::vector<ValueId> inputs = {node.input(0), node.input(1)};
   if (node.has_input(2)) inputs.push_back(node.input(2));
-  node.finish("LayerNorm", inputs, {{"epsilon", read_epsilon(node, 1e-5)}, {"axis", node.get_int("axis", -1)}});
+  node.finish_all("LayerNorm", inputs, {{"epsilon", read_epsilon(node, 1e-5)}, {"axis", node.get_int("axis", -1)}},
+                  {DType::kFloat, DType::kFloat, DType::kFloat});
+}
+
+// Mean variance normalization: (x - mean) / sqrt(variance + 1e-9) over the axes.
+void import_mean_variance(OnnxNode& node) {
+  const Attributes over = {{"axes", node.get_ints("axes", {0, 2, 3})}, {"keepdims", int64_t{1}}};
+  const ValueId centered =
+      node.step("centered", "Sub", {node.input(0), node.step("mean", "ReduceMean", {node.input(0)}, over)});
+  const ValueId variance = node.step("variance", "ReduceMean", {node.step("squares", "Square", {centered})}, over);
+  const ValueId sum = node.step("sum", "Add", {variance, node.constant_step("epsilon", scalar(1e-9))});
+  node.finish("Mul", {centered, node.step("inverse", "Rsqrt", {sum})});
 }
 
 void import_lrn(OnnxNode& node) {
@@ -279,9 +349,20 @@ void import_lrn(OnnxNode& node) {
                {"layout", kNchw}});
 }
 
+// Norms by p, of which the graph has two.
+int64_t read_p(const OnnxNode& node) {
+  const int64_t p = node.get_int("p", 2);
+  if (p != 1 && p != 2) node.refuse("p={} is not supported (supported: 1 and 2)", p);
+  return p;
+}
+
 void import_lp_normalization(OnnxNode& node) {
-  if (node.get_int("p", 2) != 2) node.refuse("p={} is not supported (supported: 2)", node.get_int("p", 2));
-  node.finish("L2Normalize", {node.input(0)}, {{"axes", Ints{node.get_int("axis", -1)}}, {"epsilon", 0.0}});
+  const Ints axes = {node.get_int("axis", -1)};
+  if (read_p(node) == 1) {
+    const ValueId sum = node.step("sum", "ReduceL1", {node.input(0)}, {{"axes", axes}, {"keepdims", int64_t{1}}});
+    return node.finish("Div", {node.input(0), sum});
+  }
+  node.finish("L2Normalize", {node.input(0)}, {{"axes", axes}, {"epsilon", 0.0}});
 }
 
 void import_batch_norm(OnnxNode& node) {
@@ -310,6 +391,29 @@ void import_average_pool(OnnxNode& node) {
   node.finish("AveragePool", {node.input(0)}, window.attributes);
 }
 
+// LpPool is the p-th root of a sum of powers of |x|: an average, pads included, times the number of elements in a
+// window.
+void import_lp_pool(OnnxNode& node) {
+  const int64_t p = node.get_int("p", 2);
+  if (p < 1) node.fail(fmt::format("p is {}", p));
+  Window window = read_pool(node);
+  window.attributes["count_include_pad"] = int64_t{1};
+  int64_t count = 1;
+  for (int64_t extent : window.kernel) count *= extent;
+  ValueId powers = node.step("powers", p == 2 ? "Square" : "Abs", {node.input(0)});
+  const auto exponent = static_cast<double>(p);
+  if (p > 2) powers = node.step("higher_powers", "Pow", {powers}, {{"exponent", exponent}});
+  const ValueId average = node.step("average", "AveragePool", {powers}, window.attributes);
+  const std::vector<ValueId> product = {average, node.constant_step("count", scalar(static_cast<double>(count)))};
+  if (p == 1) return node.finish("Mul", product);
+  node.finish("Pow", {node.step("sum", "Mul", product)}, {{"exponent", 1 / exponent}});
+}
+
+void import_global_lp_pool(OnnxNode& node) {
+  node.finish(read_p(node) == 1 ? "ReduceL1" : "ReduceL2", {node.input(0)},
+              {{"spatial", int64_t{1}}, {"keepdims", int64_t{1}}});
+}
+
 void import_global_average_pool(OnnxNode& node) {
   node.finish("ReduceMean", {node.input(0)}, {{"spatial", int64_t{1}}, {"keepdims", int64_t{1}}});
 }
@@ -330,21 +434,43 @@ std::optional<Ints> read_axes(const OnnxNode& node, int64_t moved) {
 // Reduction is one in the graph, and what is computed before and after it (null: nothing).
 struct Reduction {
   const char *op, *before, *after;
-  int64_t moved;  // the operator set in which the axes became an input
+  int64_t moved;                // the operator set in which the axes became an input
+  const char* alone = nullptr;  // what is left of it for a single element; null: nothing
 };
 constexpr Reduction kMean{"ReduceMean", nullptr, nullptr, 18}, kSum{"ReduceSum", nullptr, nullptr, 13},
     kLargest{"ReduceMax", nullptr, nullptr, 18}, kSmallest{"ReduceMin", nullptr, nullptr, 18},
-    kProduct{"ReduceProd", nullptr, nullptr, 18}, kL1{"ReduceL1", nullptr, nullptr, 18},
-    kL2{"ReduceL2", nullptr, nullptr, 18}, kSquares{"ReduceSumSquare", nullptr, nullptr, 18},
-    kLogSum{"ReduceSum", nullptr, "Log", 18}, kLogSumExp{"ReduceSum", "Exp", "Log", 18};
+    kProduct{"ReduceProd", nullptr, nullptr, 18}, kL1{"ReduceL1", nullptr, nullptr, 18, "Abs"},
+    kL2{"ReduceL2", nullptr, nullptr, 18, "Abs"}, kSquares{"ReduceSumSquare", nullptr, nullptr, 18, "Square"},
+    kLogSum{"ReduceSum", nullptr, "Log", 18, "Log"};
+
+void finish_alone(OnnxNode& node, const char* op) {
+  if (op == nullptr) return node.alias(node.input(0));
+  node.finish(op, {node.input(0)});
+}
+
+// log(sum of e^x) is m + log(sum of e^(x - m)) with the largest element m: no power is above 1.
+void import_reduce_log_sum_exp(OnnxNode& node) {
+  const Ints axes = read_axes(node, 18).value_or(Ints{});
+  const ValueId x = node.input(0);
+  if (axes.empty() && node.get_int("noop_with_empty_axes", 0) != 0) return node.alias(x);
+  const Attributes kept = {{"axes", axes}, {"keepdims", int64_t{1}}};
+  const Attributes over = {{"axes", axes}, {"keepdims", node.get_int("keepdims", 1)}};
+  const ValueId shifted =
+      node.step("shifted", "Sub", {x, node.step("largest", "ReduceMax", {x}, kept)}, {{"at_most", 0.0}});
+  Attributes sum = over;
+  constexpr double kRounding = 1.0 / 16;  // one term is 1
+  sum["at_least"] = 1 - kRounding;
+  const ValueId terms = node.step("sum", "ReduceSum", {node.step("powers", "Exp", {shifted})}, sum);
+  const ValueId largest = node.step("largest_too", "ReduceMax", {x}, over);
+  node.finish("Add", {largest, node.step("log", "Log", {terms})});
+}
 
 template <const Reduction& kReduction>
 void import_reduce(OnnxNode& node) {
   const Ints axes = read_axes(node, kReduction.moved).value_or(Ints{});
   ValueId x = node.input(0);
   const bool reduces_nothing = axes.empty() && node.get_int("noop_with_empty_axes", 0) != 0;
-  if (reduces_nothing && kReduction.before == nullptr && kReduction.after == nullptr) return node.alias(x);
-  if (reduces_nothing) node.refuse("noop_with_empty_axes is not supported for it");
+  if (reduces_nothing) return finish_alone(node, kReduction.alone);
   if (kReduction.before != nullptr) x = node.step("before", kReduction.before, {x});
   const Attributes attributes = {{"axes", axes}, {"keepdims", node.get_int("keepdims", 1)}};
   if (kReduction.after == nullptr) return node.finish(kReduction.op, {x}, attributes);
@@ -353,9 +479,9 @@ void import_reduce(OnnxNode& node) {
 
 template <const char* kOp>
 void import_arg(OnnxNode& node) {
-  if (node.get_int("select_last_index", 0) != 0) node.refuse("select_last_index=1 is not supported (supported: 0)");
-  node.finish(kOp, {node.input(0)}, {{"axis", node.get_int("axis", 0)}, {"keepdims", node.get_int("keepdims", 1)}},
-              DType::kInt);
+  Attributes attributes = {{"axis", node.get_int("axis", 0)}, {"keepdims", node.get_int("keepdims", 1)}};
+  if (node.get_int("select_last_index", 0) != 0) attributes["last"] = int64_t{1};
+  node.finish(kOp, {node.input(0)}, attributes, DType::kInt);
 }
 constexpr char kArgMax[] = "ArgMax", kArgMin[] = "ArgMin";
 
@@ -371,12 +497,14 @@ void import_top_k(OnnxNode& node) {
 }
 
 // Before operator set 13 the axis and all later ones are one distribution.
+template <const char* kOp>
 void import_softmax(OnnxNode& node) {
   const bool joint = node.opset() < 13;
   Attributes attributes = {{"axis", node.get_int("axis", joint ? 1 : -1)}};
   if (joint) attributes["joint"] = int64_t{1};
-  node.finish("Softmax", {node.input(0)}, attributes);
+  node.finish(kOp, {node.input(0)}, attributes);
 }
+constexpr char kSoftmax[] = "Softmax", kLogSoftmax[] = "LogSoftmax";
 
 // --- Shapes ----------------------------------------------------------------------------------------------------------
 
@@ -481,9 +609,9 @@ void import_pad(OnnxNode& node) {
     return node.finish("Pad", {node.input(0)}, attributes);
   }
   if (node.has_input(3)) {
-    const auto axes = node.constant_ints(3), pads = node.constant_ints(1);
-    const bool all_in_order = axes && pads && *axes == first_axes(pads->size() / 2);
-    if (!all_in_order) node.refuse("axes are not supported. Export it with pads for every axis.");
+    const auto axes = node.constant_ints(3);
+    if (!axes) node.refuse("its axes are computed. Export it with constant axes.");
+    attributes["axes"] = *axes;
   }
   finish_with_ints(node, "Pad", 1, "pads", attributes);
 }
@@ -518,22 +646,6 @@ bool has_elements(const OnnxNode& node, size_t i) {
   return node.has_input(i) && (held == nullptr || shape_of(*held).elements() > 0);
 }
 
-// with_axes gives the sizes or scales of the spatial axes, where the node names them (operator set 18).
-void add_for_axes(const OnnxNode& node, size_t i, Attributes& attributes) {
-  const Ints axes = node.get_ints("axes");
-  Ints spatial(axes.size());
-  std::iota(spatial.begin(), spatial.end(), int64_t{2});
-  const Constant* held = node.constant(i);
-  if (axes != spatial || held == nullptr)
-    node.refuse("axes {} are not supported (supported: all but the first two, with constants)", to_string(Shape(axes)));
-  if (const auto* sizes = std::get_if<IntTensor>(held)) {
-    attributes["sizes"] = sizes->values;
-  } else {
-    const auto& scales = std::get<FloatTensor>(*held).values;
-    attributes["scales"] = std::vector<double>(scales.begin(), scales.end());
-  }
-}
-
 void import_resize(OnnxNode& node) {
   const bool is_old = node.opset() < 11;  // scales alone, as input 1
   Attributes attributes = {{"mode", node.get_string("mode", "nearest")}, {"layout", kNchw}};
@@ -545,15 +657,11 @@ void import_resize(OnnxNode& node) {
   if (std::get<std::string>(attributes["coordinate_mode"]) == "tf_crop_and_resize")
     node.refuse("tf_crop_and_resize is not supported. Crop with a slice, and resize that.");
   if (node.get_int("antialias", 0) != 0) node.refuse("antialias=1 is not supported (supported: 0)");
-  if (node.get_string("keep_aspect_ratio_policy", "stretch") != "stretch")
-    node.refuse("keep_aspect_ratio_policy is not supported (supported: stretch). Export it with scales.");
+  attributes["aspect"] = node.get_string("keep_aspect_ratio_policy", "stretch");
   const size_t scales = is_old ? 1 : 2;
   const size_t i = has_elements(node, 3) ? 3 : scales;
   if (!has_elements(node, i)) node.fail("it has neither sizes nor scales");
-  if (node.has("axes")) {
-    add_for_axes(node, i, attributes);
-    return node.finish("Resize", {node.input(0)}, attributes);
-  }
+  if (node.has("axes")) attributes["axes"] = node.get_ints("axes");
   node.finish("Resize", {node.input(0), node.input(i)}, attributes);
 }
 
@@ -576,11 +684,14 @@ void import_size(OnnxNode& node) {
 void import_identity(OnnxNode& node) { node.alias(node.input(0)); }
 
 void import_dropout(OnnxNode& node) {
-  if (node.has_input(2)) {
-    const auto training = node.constant_number(2);
-    if (!training || *training != 0) node.refuse("training mode is not supported. Export it for inference.");
-  }
+  const auto ratio = node.has_input(1) ? node.constant_number(1) : std::optional(0.5);
+  const auto training = node.has_input(2) ? node.constant_number(2) : std::optional(0.0);
+  const bool drops_nothing = (training && *training == 0) || (ratio && *ratio == 0);
+  if (!drops_nothing) node.refuse("training mode is not supported. Export it for inference.");
   node.alias(node.input(0));
+  if (!node.reads_result(1)) return;
+  const ValueId shape = node.step("shape", "Shape", {node.input(0)}, {}, DType::kInt);
+  node.finish_result(1, "ConstantOfShape", {shape}, {{"value", int64_t{1}}}, DType::kInt);
 }
 
 // --- Shape sub-graphs ------------------------------------------------------------------------------------------------
@@ -596,8 +707,41 @@ void import_gather(OnnxNode& node) {
   node.finish("Gather", {node.input(0), node.input(1)}, {{"axis", node.get_int("axis", 0)}});
 }
 
+void import_gather_elements(OnnxNode& node) {
+  node.finish("GatherElements", {node.input(0), node.input(1)}, {{"axis", node.get_int("axis", 0)}});
+}
+
+void import_gather_nd(OnnxNode& node) {
+  node.finish("GatherND", {node.input(0), node.input(1)}, {{"batch_dims", node.get_int("batch_dims", 0)}});
+}
+
+void import_scatter_elements(OnnxNode& node) {
+  node.finish("ScatterElements", {node.input(0), node.input(1), node.input(2)},
+              {{"axis", node.get_int("axis", 0)}, {"reduction", node.get_string("reduction", "none")}});
+}
+
+void import_scatter_nd(OnnxNode& node) {
+  node.finish("ScatterND", {node.input(0), node.input(1), node.input(2)},
+              {{"reduction", node.get_string("reduction", "none")}});
+}
+
+void import_cum_sum(OnnxNode& node) {
+  node.finish("CumSum", {node.input(0), node.input(1)},
+              {{"exclusive", node.get_int("exclusive", 0)}, {"reverse", node.get_int("reverse", 0)}});
+}
+
+void import_trilu(OnnxNode& node) {
+  std::vector<ValueId> inputs = {node.input(0)};
+  if (node.has_input(1)) inputs.push_back(node.input(1));
+  node.finish("Trilu", inputs, {{"upper", node.get_int("upper", 1)}});
+}
+
 void import_constant(OnnxNode& node) {
-  if (auto tensor = node.get_tensor("value")) return node.finish(std::move(*tensor));
+  if (auto tensor = node.get_tensor("value")) {
+    node.finish(std::move(*tensor));
+    if (const auto type = node.get_tensor_type("value")) node.state().element_types.emplace(node.result(), *type);
+    return;
+  }
   if (node.has("value_float")) return node.finish(scalar(node.get_float("value_float", 0)));
   if (node.has("value_int")) return node.finish(IntTensor(Shape{}, {node.get_int("value_int", 0)}));
   if (node.has("value_ints")) return node.finish(int_list(node.get_ints("value_ints")));
@@ -642,7 +786,9 @@ constexpr auto kRows = std::to_array<OnnxRow>({
     {"ConstantOfShape", import_constant_of_shape},
     {"Conv", import_conv},
     {"ConvTranspose", import_conv_transpose},
+    {"CumSum", import_cum_sum},
     {"DepthToSpace", import_depth_to_space},
+    {"DequantizeLinear", import_dequantize_linear},
     {"Dropout", import_dropout},
     {"Einsum", import_einsum},
     {"Elu", import_elu},
@@ -650,9 +796,12 @@ constexpr auto kRows = std::to_array<OnnxRow>({
     {"Flatten", import_flatten},
     {"GRU", import_gru},
     {"Gather", import_gather},
+    {"GatherElements", import_gather_elements},
+    {"GatherND", import_gather_nd},
     {"Gelu", import_gelu},
     {"Gemm", import_gemm},
     {"GlobalAveragePool", import_global_average_pool},
+    {"GlobalLpPool", import_global_lp_pool},
     {"GlobalMaxPool", import_global_max_pool},
     {"GroupNormalization", import_group_norm},
     {"HardSigmoid", import_hard_sigmoid},
@@ -662,20 +811,27 @@ constexpr auto kRows = std::to_array<OnnxRow>({
     {"LSTM", import_lstm},
     {"LayerNormalization", import_layer_norm},
     {"LeakyRelu", import_leaky_relu},
+    {"LogSoftmax", import_softmax<kLogSoftmax>},
     {"LpNormalization", import_lp_normalization},
+    {"LpPool", import_lp_pool},
     {"MatMul", import_mat_mul},
     {"Max", import_folded<kMax>},
     {"MaxPool", import_max_pool},
     {"Mean", import_mean},
+    {"MeanVarianceNormalization", import_mean_variance},
     {"Min", import_folded<kMin>},
+    {"Mod", import_mod},
     {"Pad", import_pad},
     {"Pow", import_power},
+    {"QLinearConv", import_q_linear_conv},
+    {"QLinearMatMul", import_q_linear_mat_mul},
+    {"QuantizeLinear", import_quantize_linear},
     {"RNN", import_rnn},
     {"Range", import_range},
     {"ReduceL1", import_reduce<kL1>},
     {"ReduceL2", import_reduce<kL2>},
     {"ReduceLogSum", import_reduce<kLogSum>},
-    {"ReduceLogSumExp", import_reduce<kLogSumExp>},
+    {"ReduceLogSumExp", import_reduce_log_sum_exp},
     {"ReduceMax", import_reduce<kLargest>},
     {"ReduceMean", import_reduce<kMean>},
     {"ReduceMin", import_reduce<kSmallest>},
@@ -684,11 +840,15 @@ constexpr auto kRows = std::to_array<OnnxRow>({
     {"ReduceSumSquare", import_reduce<kSquares>},
     {"Reshape", import_reshape},
     {"Resize", import_resize},
+    {"Scatter", import_scatter_elements},
+    {"ScatterElements", import_scatter_elements},
+    {"ScatterND", import_scatter_nd},
     {"Selu", import_selu},
     {"Shape", import_shape},
+    {"Shrink", import_shrink},
     {"Size", import_size},
     {"Slice", import_slice},
-    {"Softmax", import_softmax},
+    {"Softmax", import_softmax<kSoftmax>},
     {"SpaceToDepth", import_space_to_depth},
     {"Split", import_split},
     {"Squeeze", import_squeeze},
@@ -697,6 +857,7 @@ constexpr auto kRows = std::to_array<OnnxRow>({
     {"Tile", import_tile},
     {"TopK", import_top_k},
     {"Transpose", import_transpose},
+    {"Trilu", import_trilu},
     {"Unsqueeze", import_unsqueeze},
     {"Upsample", import_upsample},
     {"Where", import_where},

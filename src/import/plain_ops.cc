@@ -9,11 +9,18 @@ namespace {
 
 constexpr auto kPlain = std::to_array<PlainOp>({
     {"Abs", "Abs", 1},
+    {"Acos", "Acos", 1},
+    {"Acosh", "Acosh", 1},
     {"Add", "Add", 2},
     {"AddV2", "Add", 2},
     {"And", "And", 2},
+    {"Asin", "Asin", 1},
+    {"Asinh", "Asinh", 1},
+    {"Atan", "Atan", 1},
+    {"Atanh", "Atanh", 1},
     {"Ceil", "Ceil", 1},
     {"Cos", "Cos", 1},
+    {"Cosh", "Cosh", 1},
     {"Div", "Div", 2},
     {"Equal", "Equal", 2},
     {"Erf", "Erf", 1},
@@ -47,11 +54,13 @@ constexpr auto kPlain = std::to_array<PlainOp>({
     {"Sigmoid", "Sigmoid", 1},
     {"Sign", "Sign", 1},
     {"Sin", "Sin", 1},
+    {"Sinh", "Sinh", 1},
     {"Softplus", "Softplus", 1},
     {"Softsign", "Softsign", 1},
     {"Sqrt", "Sqrt", 1},
     {"Square", "Square", 1},
     {"Sub", "Sub", 2},
+    {"Tan", "Tan", 1},
     {"Tanh", "Tanh", 1},
     {"Xor", "Xor", 2},
 });
@@ -94,10 +103,9 @@ const Advice kAdvice[] = {
       "RandomStandardNormal", "TruncatedNormal", "Multinomial", "Bernoulli", "StatelessRandomUniform",
       "StatelessRandomUniformV2", "StatelessRandomNormal", "StatelessRandomNormalV2", "RandomShuffle"}},
     {"quantised models are not supported. Give the float model; it is quantised at compile time.",
-     {"DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger",
-      "MatMulInteger", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVarsPerChannel",
-      "QuantizeV2", "Dequantize", "QuantizedConv2D", "QuantizedMatMul", "QuantizedRelu", "QuantizeAndDequantizeV2",
-      "QuantizeAndDequantizeV3"}},
+     {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxArgs",
+      "FakeQuantWithMinMaxVarsPerChannel", "QuantizeV2", "Dequantize", "QuantizedConv2D", "QuantizedMatMul",
+      "QuantizedRelu", "QuantizeAndDequantizeV2", "QuantizeAndDequantizeV3"}},
     {"text is not supported: it would have to be looked at. Do this step before the model and give it numbers.",
      {"StringNormalizer", "TfIdfVectorizer",    "StringConcat",   "StringSplit",        "RegexFullMatch",
       "StringJoin",       "StringSplitV2",      "StringToNumber", "StringLower",        "StringUpper",
@@ -117,9 +125,8 @@ const Advice kAdvice[] = {
       "BooleanMask", "RoiAlign", "MaxRoiPool", "CropAndResize"}},
     {"indices that are computed from secrets are not supported. Replace it by products with constants, or do this step "
      "outside of the model.",
-     {"GatherElements", "GatherND", "GatherNd", "ScatterElements", "ScatterND", "ScatterNd", "Scatter",
-      "TensorScatterUpdate", "TensorScatterAdd", "OneHot", "ReverseSequence", "MaxUnpool", "GridSample",
-      "EmbeddingBag"}},
+     {"GatherNd", "ScatterNd", "TensorScatterUpdate", "TensorScatterAdd", "OneHot", "ReverseSequence", "MaxUnpool",
+      "GridSample", "EmbeddingBag"}},
     {"sequences and optional values are not supported. Export the model with tensors only.",
      {"SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SequenceLength",
       "SplitToSequence", "ConcatFromSequence", "SequenceMap", "Optional", "OptionalGetElement", "OptionalHasElement"}},
@@ -127,7 +134,6 @@ const Advice kAdvice[] = {
      {"Gradient", "Adam", "Adagrad", "Momentum", "SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss",
       "SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits", "ApplyGradientDescent", "ApplyAdam",
       "Conv2DBackpropFilter", "ReluGrad", "BiasAddGrad", "MaxPoolGrad", "AvgPoolGrad"}},
-    {"not supported. End the model before it, or with a softmax: arg max and ranking are the same.", {"LogSoftmax"}},
 };
 
 }  // namespace
@@ -157,7 +163,7 @@ void finish_power(NodeImport& node) {
     return node.finish("Exp", {exponent});
   }
   const auto exponent = node.constant_number_if_single(1);
-  if (!exponent) node.refuse("its exponents are computed, or several. Export it with one constant exponent.");
+  if (!exponent || node.dtype(0) == DType::kInt) return node.finish("Pow", {node.input(0), node.input(1)});
   if (!std::isfinite(*exponent)) node.fail("its exponent is not a finite number");
   const ValueId x = node.input(0);
   if (*exponent == 1) return node.alias(x);

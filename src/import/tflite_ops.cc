@@ -459,7 +459,9 @@ template <const char* kName>
 void refuse_with_advice(TfliteNode& node) {
   node.refuse("{}", *advice_for(kName));
 }
-constexpr char kWhile[] = "While", kRandomUniform[] = "RandomUniform", kLogSoftmax[] = "LogSoftmax";
+void import_log_softmax(TfliteNode& node) { node.finish("LogSoftmax", {node.input(0)}, {{"axis", int64_t{-1}}}); }
+
+constexpr char kWhile[] = "While", kRandomUniform[] = "RandomUniform";
 
 void refuse_variables(TfliteNode& node) {
   node.refuse("variables are not supported. Convert the model with its variables frozen.");
@@ -507,7 +509,7 @@ constexpr auto kRows = std::to_array<TfliteRow>({
     {"LOGICAL_NOT", import_unary<kNot>},
     {"LOGICAL_OR", import_binary<kOr>},
     {"LOGISTIC", import_unary<kSigmoid>},
-    {"LOG_SOFTMAX", refuse_with_advice<kLogSoftmax>},
+    {"LOG_SOFTMAX", import_log_softmax},
     {"MAXIMUM", import_binary<kMax>},
     {"MAX_POOL_2D", import_max_pool},
     {"MEAN", import_reduce<kReduceMean>},

@@ -1,5 +1,7 @@
-// ArgMax and ArgMin: the index of the largest or smallest element along an axis; the lower index on ties.
+// ArgMax and ArgMin: the index of the largest or smallest element along an axis; on ties the lower index, or with
+// last = 1 the higher one: that of the first extremum when the elements are reversed, counted back by the recipient.
 #include <algorithm>
+#include <numeric>
 
 #include "ops/lowering.h"
 #include "ops/ops.h"
@@ -40,9 +42,15 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
         const int64_t axis = compared_axis(node, given_x.shape);
         const auto x = transpose(given_x, last_axis(given_x.shape.rank(), axis));
         const int64_t columns = given_x.shape[static_cast<int>(axis)];
+        const bool last = node.get_int("last", 0) != 0;
         auto row = x.values.begin();
         for (int64_t& index : y.values) {
-          index = (kMin ? std::min_element(row, row + columns) : std::max_element(row, row + columns)) - row;
+          auto best = row;
+          for (auto at = row; at != row + columns; ++at) {
+            const bool better = kMin ? *at < *best : *at > *best;
+            if (better || (last && *at == *best)) best = at;
+          }
+          index = best - row;
           row += columns;
         }
       },
@@ -65,6 +73,11 @@ void lower(LowerContext& context) {
   if (columns < 2)
     context.fail(fmt::format("axis {} of {} has one element: there is nothing to compare", axis, to_string(shape)));
   const double bound = context.type(x).bound;
+  if (context.node().get_int("last", 0) != 0) {
+    Ints backwards(static_cast<size_t>(columns));
+    std::iota(backwards.rbegin(), backwards.rend(), int64_t{0});
+    x = gathered(context, x, static_cast<int>(axis), backwards);
+  }
   if (kMin) x = context.emit(ScaleStep{x, -1, Bits(0)}, bound);
   if (axis != shape.rank() - 1) x = context.emit(TransposeStep{x, last_axis(shape.rank(), axis)}, bound);
   x = reshape(context, x, Shape{shape.elements() / columns, columns});

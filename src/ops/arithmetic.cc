@@ -1,6 +1,7 @@
-// Add, Sub, Mul, Div with numpy broadcasting. Sums are local, between secrets and with a constant; products with a
+// Add, Sub, Mul, Div, Mod with numpy broadcasting. Sums are local, between secrets and with a constant; products with a
 // constant are linear layers.
 #include <algorithm>
+#include <cmath>
 
 #include "ops/lowering.h"
 #include "ops/ops.h"
@@ -58,11 +59,42 @@ std::vector<Constant> evaluate(const Graph& graph, const Node& node, Inputs inpu
   });
 }
 
-std::vector<Constant> evaluate_div(const Graph& graph, const Node& node, Inputs inputs) {
-  if (const IntTensor* divisor = std::get_if<IntTensor>(inputs[1]))
+void check_divisor(const Graph& graph, const Node& node, const Constant* constant) {
+  if (const IntTensor* divisor = std::get_if<IntTensor>(constant))
     if (std::count(divisor->values.begin(), divisor->values.end(), 0) > 0)
       fail_node(graph, node, "an integer is divided by 0");
+}
+
+std::vector<Constant> evaluate_div(const Graph& graph, const Node& node, Inputs inputs) {
+  check_divisor(graph, node, inputs[1]);
   return evaluate<Quotient>(graph, node, inputs);
+}
+
+// Remainders have the sign of the divisor, or of the dividend where `truncated`.
+struct FloorRemainder {
+  float operator()(float a, float b) const {
+    const float rest = std::fmod(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+  }
+  int64_t operator()(int64_t a, int64_t b) const {
+    const int64_t rest = b == -1 ? 0 : a % b;
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+  }
+};
+struct Remainder {
+  float operator()(float a, float b) const { return std::fmod(a, b); }
+  int64_t operator()(int64_t a, int64_t b) const { return b == -1 ? 0 : a % b; }
+};
+
+std::vector<Constant> evaluate_mod(const Graph& graph, const Node& node, Inputs inputs) {
+  check_divisor(graph, node, inputs[1]);
+  if (node.get_int("truncated", 0) != 0) return evaluate<Remainder>(graph, node, inputs);
+  return evaluate<FloorRemainder>(graph, node, inputs);
+}
+
+Interval range_mod(const RangeContext& context) {
+  const double largest = context.inputs[1].magnitude();
+  return {-largest, largest};
 }
 
 Interval negated(const Interval& x) { return {-x.high, -x.low}; }
@@ -171,5 +203,6 @@ constinit const OpDef kAdd{"Add", infer, evaluate<Sum>, range_add, lower_add};
 constinit const OpDef kSub{"Sub", infer, evaluate<Difference>, range_sub, lower_sub};
 constinit const OpDef kMul{"Mul", infer, evaluate<Product>, range_mul, lower_mul};
 constinit const OpDef kDiv{"Div", infer, evaluate_div, range_div, lower_div};
+constinit const OpDef kMod{"Mod", infer, evaluate_mod, range_mod, nullptr};
 
 }  // namespace treville::ops

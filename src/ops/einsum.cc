@@ -48,8 +48,6 @@ void check_labels(const std::string& labels, size_t rank, const Fail& fail) {
   for (char label : labels) {
     if (std::isalpha(static_cast<unsigned char>(label)) == 0 && label > ellipsis_label(16))
       fail(fmt::format("its equation has the character '{}'", label));
-    if (std::count(labels.begin(), labels.end(), label) > 1)
-      fail("a label that comes twice in one operand (a diagonal) is not supported");
   }
   if (labels.size() != rank) fail(fmt::format("{} labels for an operand of rank {}", labels.size(), rank));
 }
@@ -65,7 +63,8 @@ void infer(InferContext& context) {
     for (size_t axis = 0; axis < equation.operands[i].size(); ++axis) {
       const int64_t extent = shapes[i].dims()[axis];
       int64_t& known = extents.emplace(equation.operands[i][axis], extent).first->second;
-      if (known != extent && known != 1 && extent != 1)
+      const bool is_diagonal = equation.operands[i].find(equation.operands[i][axis]) < axis;
+      if (known != extent && (is_diagonal || (known != 1 && extent != 1)))
         context.fail(fmt::format("a label has extents {} and {}", known, extent));
       known = std::max(known, extent);
     }
@@ -80,9 +79,10 @@ Ints label_strides(const std::string& all, const std::string& own, const Shape& 
   const Ints strides = strides_of(shape);
   Ints result;
   for (char label : all) {
-    const size_t axis = own.find(label);
-    const bool moves = axis != std::string::npos && shape.dims()[axis] != 1;
-    result.push_back(moves ? strides[axis] : 0);
+    int64_t stride = 0;  // along a diagonal: of both axes
+    for (size_t axis = 0; axis < own.size(); ++axis)
+      if (own[axis] == label && shape.dims()[axis] != 1) stride += strides[axis];
+    result.push_back(stride);
   }
   return result;
 }
@@ -146,6 +146,9 @@ Equation parse_equation(const std::string& text, const std::vector<Shape>& shape
     const bool has_ellipsis = result.find("...") != std::string::npos;
     equation.result = expand_ellipsis(result, has_ellipsis ? widest + result.size() - 3 : 0, fail);
     check_labels(equation.result, equation.result.size(), fail);
+    for (char label : equation.result)
+      if (std::count(equation.result.begin(), equation.result.end(), label) > 1)
+        fail("a label comes twice in its result");
   }
   for (char label : equation.result) {
     const bool known = std::any_of(equation.operands.begin(), equation.operands.end(),

@@ -6,7 +6,7 @@ namespace {
 
 TEST(Table, FindsEveryNameOnce) {
   const auto names = op_names();
-  EXPECT_EQ(names.size(), 101u);
+  EXPECT_EQ(names.size(), 120u);
   for (size_t i = 0; i < names.size(); ++i) {
     const OpDef* op = find_op(names[i]);
     ASSERT_NE(op, nullptr);
@@ -36,6 +36,52 @@ TEST(Arithmetic, FoldsIntegers) {
   EXPECT_EQ(OneNode("Div", {list({-7, 7, INT64_MIN}), list({2, 2, -1})}).integers().values, (Ints{-3, 3, INT64_MIN}));
   EXPECT_EQ(OneNode("Neg", {list({-7, 2})}).integers().values, (Ints{7, -2}));
   EXPECT_THROW(OneNode("Div", {list({1}), list({0})}).evaluate(), UserError);
+  EXPECT_THROW(OneNode("Mod", {list({1}), list({0})}).evaluate(), UserError);
+}
+
+TEST(Arithmetic, RemaindersHaveTheSignOfOneOperand) {
+  const IntTensor a = list({-4, 7, 5, 4, -7, INT64_MIN}), b = list({2, -3, 8, -2, 3, -1});
+  EXPECT_EQ(OneNode("Mod", {a, b}).integers().values, (Ints{0, -2, 5, 0, 2, 0}));
+  const Attributes truncated = {{"truncated", int64_t{1}}};
+  EXPECT_EQ(OneNode("Mod", {a, b}, truncated).integers().values, (Ints{0, 1, 5, 0, -1, 0}));
+  const FloatTensor x = tensor({3}, {-4.5, 7, 5}), y = tensor({3}, {2, -4, 8});
+  expect_near(OneNode("Mod", {x, y}).floats(), tensor({3}, {1.5, -1, 5}), 0);
+  expect_near(OneNode("Mod", {x, y}, truncated).floats(), tensor({3}, {-0.5, 3, 5}), 0);
+}
+
+TEST(CumSum, AddsFromEitherEndWithOrWithoutItself) {
+  const FloatTensor x = tensor({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Attributes exclusive = {{"exclusive", int64_t{1}}}, reverse = {{"reverse", int64_t{1}}};
+  expect_near(OneNode("CumSum", {x, number(1)}).floats(), tensor({2, 3}, {1, 3, 6, 4, 9, 15}), 0);
+  expect_near(OneNode("CumSum", {x, number(0)}, exclusive).floats(), tensor({2, 3}, {0, 0, 0, 1, 2, 3}), 0);
+  expect_near(OneNode("CumSum", {x, number(-1)}, reverse).floats(), tensor({2, 3}, {6, 5, 3, 15, 11, 6}), 0);
+  EXPECT_EQ(OneNode("CumSum", {list({1, 2, 3}), number(0)}).integers().values, (Ints{1, 3, 6}));
+  EXPECT_THAT(OneNode("CumSum", {x, number(2)}).message(), testing::HasSubstr("axis"));
+}
+
+TEST(Trilu, KeepsOneTriangle) {
+  const FloatTensor x = tensor({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Attributes lower = {{"upper", int64_t{0}}};
+  expect_near(OneNode("Trilu", {x}).floats(), tensor({2, 3}, {1, 2, 3, 0, 5, 6}), 0);
+  expect_near(OneNode("Trilu", {x, number(1)}).floats(), tensor({2, 3}, {0, 2, 3, 0, 0, 6}), 0);
+  expect_near(OneNode("Trilu", {x, number(-1)}, lower).floats(), tensor({2, 3}, {0, 0, 0, 4, 0, 0}), 0);
+}
+
+TEST(Quantize, RoundsSaturatesAndReturns) {
+  const FloatTensor x = tensor({2, 2}, {0.25, 3, -100, 1}), scales = tensor({2}, {0.5, 2});
+  const IntTensor zeros = list({10, 0});
+  const Attributes bytes = {{"axis", int64_t{1}}, {"low", int64_t{0}}, {"high", int64_t{255}}};
+  const IntTensor y = OneNode("QuantizeLinear", {x, scales, zeros}, bytes).integers();
+  EXPECT_EQ(y.values, (Ints{10, 2, 0, 0}));  // halves to the even neighbour
+  expect_near(OneNode("DequantizeLinear", {y, scales, zeros}, bytes).floats(), tensor({2, 2}, {0, 4, -5, 0}), 0);
+  const Attributes blocks = {{"axis", int64_t{1}}, {"block", int64_t{2}}};
+  const FloatTensor of_blocks =
+      OneNode("DequantizeLinear", {IntTensor(Shape{1, 3}, {1, 2, 3}), tensor({1, 2}, {2, 3}), IntTensor(Shape{1, 2})},
+              blocks)
+          .floats();
+  expect_near(of_blocks, tensor({1, 3}, {2, 4, 9}), 0);
+  EXPECT_THAT(OneNode("QuantizeLinear", {x, tensor({3}, {1, 1, 1}), list({0, 0, 0})}, bytes).message(),
+              testing::HasSubstr("do not fit"));
 }
 
 TEST(Unary, ComputesRootsAndNegation) {
@@ -111,6 +157,19 @@ TEST(Softmax, IsADistributionOverItsAxis) {
   expect_near(narrow.floats(), tensor({1, 1, 2}, {0.5, 0.5}), 1e-6);
   EXPECT_EQ(narrow.node().get_int("axis", 0), 2);
   EXPECT_FALSE(narrow.node().has("joint"));
+}
+
+TEST(Softmax, LogarithmsDoNotPassThroughProbabilities) {
+  const FloatTensor x = tensor({2, 2}, {0, std::log(3.0F), 0, -1000});
+  expect_near(OneNode("LogSoftmax", {x}, {{"axis", int64_t{1}}}).floats(),
+              tensor({2, 2}, {std::log(0.25F), std::log(0.75F), 0, -1000}), 1e-6);
+}
+
+TEST(ArgMax, TakesTheHigherIndexOnTiesWhereAsked) {
+  const FloatTensor x = tensor({2, 3}, {1, 5, 5, 2, 2, 7});
+  const Attributes last = {{"axis", int64_t{1}}, {"last", int64_t{1}}};
+  EXPECT_EQ(OneNode("ArgMax", {x}, last).integers().values, (Ints{2, 2}));
+  EXPECT_EQ(OneNode("ArgMin", {x}, last).integers().values, (Ints{0, 1}));
 }
 
 TEST(ArgMax, TakesTheLowerIndexOnTies) {

@@ -274,6 +274,57 @@ TEST(Gather, PutsTheIndicesInPlaceOfTheAxis) {
               HasSubstr("index 3 is outside of axis 1"));
 }
 
+TEST(Positions, GatherElementsAndSlices) {
+  const FloatTensor x = tensor({2, 2}, {1, 2, 3, 4});
+  const IntTensor chosen(Shape{2, 2}, {0, 0, -1, 0});
+  expect_near(OneNode("GatherElements", {x, chosen}, {{"axis", int64_t{1}}}).floats(), tensor({2, 2}, {1, 1, 4, 3}), 0);
+  const FloatTensor cube = counting_tensor({2, 2, 2});
+  expect_near(OneNode("GatherND", {cube, IntTensor(Shape{2, 2}, {0, 1, 1, 0})}).floats(), tensor({2, 2}, {2, 3, 4, 5}),
+              0);
+  expect_near(OneNode("GatherND", {cube, IntTensor(Shape{2, 1}, {1, 0})}, {{"batch_dims", int64_t{1}}}).floats(),
+              tensor({2, 2}, {2, 3, 4, 5}), 0);
+  EXPECT_THAT(OneNode("GatherND", {cube, list({2})}).message(), HasSubstr("an index is 2"));
+  EXPECT_THAT(OneNode("GatherElements", {x, list({0})}).message(), HasSubstr("do not fit"));
+}
+
+TEST(Positions, ScatterReplacesOrCombines) {
+  const FloatTensor x = tensor({4}, {1, 2, 3, 4}), updates = tensor({3}, {10, 20, 30});
+  const IntTensor twice(Shape{3, 1}, {3, 1, 3});
+  const auto scattered = [&](const char* how) {
+    return OneNode("ScatterND", {x, twice, updates}, {{"reduction", std::string(how)}}).floats();
+  };
+  expect_near(scattered("none"), tensor({4}, {1, 20, 3, 30}), 0);
+  expect_near(scattered("add"), tensor({4}, {1, 22, 3, 44}), 0);
+  expect_near(scattered("mul"), tensor({4}, {1, 40, 3, 1200}), 0);
+  expect_near(scattered("min"), tensor({4}, {1, 2, 3, 4}), 0);
+  expect_near(
+      OneNode("ScatterElements", {tensor({2, 2}, {1, 2, 3, 4}), IntTensor(Shape{1, 2}, {1, 0}), tensor({1, 2}, {7, 8})},
+              {{"axis", int64_t{0}}})
+          .floats(),
+      tensor({2, 2}, {1, 8, 7, 4}), 0);
+  EXPECT_THAT(OneNode("ScatterND", {x, twice, tensor({2}, {1, 2})}).message(), HasSubstr("updates of shape [2]"));
+  EXPECT_THAT(OneNode("ScatterND", {x, twice, updates}, {{"reduction", std::string("mean")}}).message(),
+              HasSubstr("none, add, mul, max, min"));
+}
+
+TEST(Pad, SpreadsPadsOfSomeAxes) {
+  const FloatTensor x = tensor({1, 2}, {1, 2});
+  const FloatTensor y = OneNode("Pad", {x, list({1, 0})}, {{"axes", Ints{-1}}}).floats();
+  expect_near(y, tensor({1, 3}, {0, 1, 2}), 0);
+  EXPECT_THAT(OneNode("Pad", {x, list({1, 0})}, {{"axes", Ints{0, 1}}}).message(), HasSubstr("4 pads for 2 axes"));
+}
+
+TEST(Resize, KeepsTheAspectOfItsAxes) {
+  const auto sizes = [](const char* policy) {
+    return OneNode("Resize", {counting_tensor({1, 1, 2, 4}), list({7, 8})},
+                   {{"layout", std::string("NCHW")}, {"axes", Ints{2, 3}}, {"aspect", std::string(policy)}})
+        .infer();
+  };
+  EXPECT_EQ(sizes("stretch"), (Shape{1, 1, 7, 8}));
+  EXPECT_EQ(sizes("not_larger"), (Shape{1, 1, 4, 8}));
+  EXPECT_EQ(sizes("not_smaller"), (Shape{1, 1, 7, 14}));
+}
+
 TEST(Shapes, AreReadWhole_OrInPart) {
   const FloatTensor x(Shape{2, 3, 4});
   EXPECT_EQ(OneNode("Shape", {x}).integers().values, (Ints{2, 3, 4}));

@@ -21,7 +21,7 @@ void check_floats(const InferContext& context) {
     if (context.dtype(i) != DType::kFloat) context.fail("expected floats, found integers");
 }
 
-// check_channels: scale and bias have one number for each channel.
+// check_channels: scale and bias have one number for each channel (or for each group).
 void check_channels(InferContext& context) {
   check_inputs(context, 3, 3);
   check_floats(context);
@@ -29,8 +29,10 @@ void check_channels(InferContext& context) {
   if (shape.rank() < 3)
     context.fail(fmt::format("expected an image [batch, ..., channels], found {}", to_string(shape)));
   const Shape channels{shape[channel_axis(context.node(), shape)]};
+  const Shape groups{context.node().get_int("groups", 1)};
   for (int i = 1; i < 3; ++i) {
-    if (context.shape(i) != channels) {
+    const bool is_group = context.node().op == "GroupNorm" && context.shape(i) == groups;
+    if (context.shape(i) != channels && !is_group) {
       context.fail(fmt::format("expected {} of shape {} for an input {}, found {}", i == 1 ? "scale" : "bias",
                                to_string(channels), to_string(shape), to_string(context.shape(i))));
     }
@@ -59,7 +61,9 @@ void infer_layer(InferContext& context) {
                                to_string(normalized), to_string(context.shape(i))));
     }
   }
-  context.results = {shape};
+  Shape rows = shape;
+  for (auto i = static_cast<int>(axis); i < rows.rank(); ++i) rows[i] = 1;
+  context.results = {shape, rows, rows};
 }
 
 void infer_lrn(InferContext& context) {
@@ -78,10 +82,15 @@ void infer_l2(InferContext& context) {
   context.results = {context.shape(0)};
 }
 
+// Moments of each group: the mean, and 1 / sqrt(variance + epsilon).
+struct Moments {
+  std::vector<double> means, inverses;
+};
+
 // standardize brings every group of elements to mean 0 and variance 1. group_of gives an element's group from its index
-// along each axis, among `groups`.
+// along each axis, among `groups`; moments may be null.
 FloatTensor standardize(const FloatTensor& x, size_t groups, double epsilon,
-                        const std::function<size_t(const Ints& index)>& group_of) {
+                        const std::function<size_t(const Ints& index)>& group_of, Moments* moments = nullptr) {
   std::vector<double> sums(groups, 0), squares(groups, 0), counts(groups, 0);
   std::vector<size_t> group(x.values.size());
   Ints index(x.shape.dims().size(), 0);
@@ -98,6 +107,9 @@ FloatTensor standardize(const FloatTensor& x, size_t groups, double epsilon,
     const size_t g = group[i];
     y.values[i] = static_cast<float>((x.values[i] - sums[g]) / std::sqrt(squares[g] / counts[g] + epsilon));
   }
+  if (moments == nullptr) return y;
+  moments->means = sums;
+  for (size_t g = 0; g < groups; ++g) moments->inverses.push_back(1 / std::sqrt(squares[g] / counts[g] + epsilon));
   return y;
 }
 
@@ -109,6 +121,14 @@ void scale_and_shift(FloatTensor& y, const FloatTensor& scale, const Ints& scale
   walk(y.shape, 0, bias_strides, [&](size_t i, size_t at) { y.values[i] += bias->values[at]; });
 }
 
+// for_channels repeats what has one number a group for the group's channels.
+FloatTensor for_channels(const FloatTensor& given, int64_t channels) {
+  FloatTensor all(Shape{channels});
+  const size_t size = all.values.size() / std::max<size_t>(given.values.size(), 1);
+  for (size_t i = 0; i < all.values.size(); ++i) all.values[i] = given.values[i / size];
+  return all;
+}
+
 std::vector<Constant> evaluate_groups(const Node& node, Inputs inputs, int64_t groups) {
   const FloatTensor& x = floats(inputs[0]);
   const auto axis = static_cast<size_t>(channel_axis(node, x.shape));
@@ -117,7 +137,8 @@ std::vector<Constant> evaluate_groups(const Node& node, Inputs inputs, int64_t g
                               [&](const Ints& i) { return static_cast<size_t>(i[0] * groups + i[axis] / size); });
   Ints along_channels(x.shape.dims().size(), 0);
   along_channels[axis] = 1;
-  scale_and_shift(y, floats(inputs[1]), along_channels, &floats(inputs[2]), along_channels);
+  const FloatTensor scale = for_channels(floats(inputs[1]), channels), bias = for_channels(floats(inputs[2]), channels);
+  scale_and_shift(y, scale, along_channels, &bias, along_channels);
   return one(std::move(y));
 }
 
@@ -136,14 +157,19 @@ std::vector<Constant> evaluate_layer(const Graph&, const Node& node, Inputs inpu
   Shape rows = x.shape;
   for (int i = axis; i < rows.rank(); ++i) rows[i] = 1;
   const Ints strides = broadcast_strides(rows, x.shape);
+  Moments moments;
+  const auto row_of = [&](const Ints& i) {
+    return static_cast<size_t>(std::inner_product(i.begin(), i.end(), strides.begin(), int64_t{0}));
+  };
   FloatTensor y =
-      standardize(x, static_cast<size_t>(rows.elements()), node.get_float("epsilon", 1e-5), [&](const Ints& i) {
-        return static_cast<size_t>(std::inner_product(i.begin(), i.end(), strides.begin(), int64_t{0}));
-      });
+      standardize(x, static_cast<size_t>(rows.elements()), node.get_float("epsilon", 1e-5), row_of, &moments);
   const Constant* bias = given(inputs, 2);
   scale_and_shift(y, floats(inputs[1]), broadcast_strides(shape_of(*inputs[1]), x.shape),
                   bias ? &floats(bias) : nullptr, bias ? broadcast_strides(shape_of(*bias), x.shape) : Ints{});
-  return one(std::move(y));
+  std::vector<Constant> results = one(std::move(y));
+  for (const std::vector<double>* values : {&moments.means, &moments.inverses})
+    results.push_back(FloatTensor(rows, std::vector<float>(values->begin(), values->end())));
+  return results;
 }
 
 std::vector<Constant> evaluate_lrn(const Graph&, const Node& node, Inputs inputs) {

@@ -9,12 +9,14 @@ extern const OpDef kConv;                                           // conv.cc
 extern const OpDef kConvTranspose;                                  // conv_transpose.cc
 extern const OpDef kEinsum;                                         // einsum.cc
 extern const OpDef kMatMul;                                         // matmul.cc
-extern const OpDef kAdd, kSub, kMul, kDiv;                          // arithmetic.cc
+extern const OpDef kAdd, kSub, kMul, kDiv, kMod;                    // arithmetic.cc
 extern const OpDef kNeg, kAbs, kSign, kFloor, kCeil, kRound;        // unary.cc
 extern const OpDef kSigmoid, kTanh, kExp, kLog, kErf, kSoftplus;    // smooth.cc
 extern const OpDef kSoftsign, kElu, kSelu, kSwish, kGelu, kMish;    // smooth.cc
 extern const OpDef kSqrt, kRsqrt, kReciprocal, kPow, kSquare;       // smooth.cc
-extern const OpDef kHardSigmoid, kHardSwish, kSin, kCos;            // smooth.cc
+extern const OpDef kHardSigmoid, kHardSwish, kSin, kCos, kTan;      // smooth.cc
+extern const OpDef kAsin, kAcos, kAtan, kSinh, kCosh;               // smooth.cc
+extern const OpDef kAsinh, kAcosh, kAtanh;                          // smooth.cc
 extern const OpDef kEqual, kLess, kLessEqual, kGreater;             // compare.cc
 extern const OpDef kGreaterEqual, kNot, kAnd, kOr, kXor;            // compare.cc
 extern const OpDef kWhere, kMax, kMin, kPRelu;                      // compare.cc
@@ -33,8 +35,12 @@ extern const OpDef kReshape, kFlatten, kSqueeze, kUnsqueeze;        // reshape.c
 extern const OpDef kIdentity, kDropout;                             // reshape.cc
 extern const OpDef kSlice, kStridedSlice, kPart, kReverse;          // slice.cc
 extern const OpDef kGather;                                         // gather.cc
+extern const OpDef kGatherElements, kGatherNd;                      // positions.cc
+extern const OpDef kScatterElements, kScatterNd;                    // positions.cc
+extern const OpDef kCumSum, kTrilu;                                 // triangles.cc
+extern const OpDef kQuantizeLinear, kDequantizeLinear;              // quantize.cc
 extern const OpDef kTranspose;                                      // transpose.cc
-extern const OpDef kSoftmax;                                        // softmax.cc
+extern const OpDef kSoftmax, kLogSoftmax;                           // softmax.cc
 extern const OpDef kArgMax, kArgMin;                                // arg_max.cc
 extern const OpDef kTopK;                                           // top_k.cc
 extern const OpDef kTile, kExpand;                                  // repeat.cc

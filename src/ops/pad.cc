@@ -14,8 +14,28 @@ constexpr int64_t kMaxPad = int64_t{1} << 31;
 
 std::string mode_of(const Node& node) { return node.get_string("mode", "constant"); }
 
+// spread_axes turns pads for some axes into pads for all.
+void spread_axes(InferContext& context) {
+  Node& node = context.node();
+  if (!node.has("axes")) return;
+  const Ints axes = node.get_ints("axes"), given = read_list(context, "pads", 1).value_or(Ints{});
+  const Shape& shape = context.shape(0);
+  if (given.size() != 2 * axes.size())
+    context.fail(fmt::format("expected {} pads for {} axes, found {}", 2 * axes.size(), axes.size(), given.size()));
+  Ints pads(2 * shape.dims().size(), 0);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto axis = static_cast<size_t>(axis_of(context, axes[i], shape));
+    pads[axis] = given[i];
+    pads[axis + shape.dims().size()] = given[i + axes.size()];
+  }
+  node.attributes.erase("axes");
+  node.attributes["pads"] = pads;
+  node.inputs.resize(1);
+}
+
 void infer(InferContext& context) {
   check_inputs(context, 1, 2);
+  spread_axes(context);
   const std::string mode = mode_of(context.node());
   if (std::find(kModes.begin(), kModes.end(), mode) == kModes.end())
     context.fail(fmt::format("mode \"{}\" is not supported (supported: {})", mode, fmt::join(kModes, ", ")));

@@ -214,8 +214,8 @@ constinit const OpDef kReduceMean{"ReduceMean", infer<Kind::kMean>, evaluate<Kin
                                   lower<Kind::kMean>};
 constinit const OpDef kReduceSum{"ReduceSum", infer<Kind::kSum>, evaluate<Kind::kSum>, range_sum, lower<Kind::kSum>};
 constinit const OpDef kReduceProd{"ReduceProd", infer<Kind::kProduct>, evaluate<Kind::kProduct>, nullptr, nullptr};
-constinit const OpDef kReduceMax{"ReduceMax", infer<Kind::kMean>, evaluate_fold<Largest>, same_range, lower_largest};
-constinit const OpDef kReduceMin{"ReduceMin", infer<Kind::kMean>, evaluate_fold<Least>, same_range, nullptr};
+constinit const OpDef kReduceMax{"ReduceMax", infer<Kind::kSum>, evaluate_fold<Largest>, same_range, lower_largest};
+constinit const OpDef kReduceMin{"ReduceMin", infer<Kind::kSum>, evaluate_fold<Least>, same_range, nullptr};
 constinit const OpDef kReduceL1{"ReduceL1", infer<Kind::kSum>, evaluate_fold<Magnitudes>, summed_magnitudes<1>,
                                 nullptr};
 constinit const OpDef kReduceL2{"ReduceL2", infer<Kind::kSum>, evaluate_fold<Length>, range_length, nullptr};

@@ -46,23 +46,64 @@ std::vector<Number> spatial_of(InferContext& context, const std::vector<Number>&
   return spatial;
 }
 
+// with_axes gives a number for each dimension of x: those given belong to the node's axes, the others are `same`.
+template <class Number>
+std::vector<Number> with_axes(InferContext& context, const std::vector<Number>& given, std::vector<Number> same) {
+  if (!context.node().has("axes")) return given;
+  const Ints axes = context.node().get_ints("axes");
+  if (axes.size() != given.size())
+    context.fail(fmt::format("it has {} axes, but {} sizes or scales", axes.size(), given.size()));
+  for (size_t i = 0; i < axes.size(); ++i)
+    same[static_cast<size_t>(axis_of(context, axes[i], context.shape(0)))] = given[i];
+  return same;
+}
+
+// keep_aspect makes one scale of the sizes: the least with which nothing exceeds them, or the largest with which
+// nothing falls short of them.
+Ints keep_aspect(InferContext& context, const Ints& given, const std::string& policy) {
+  if (policy == "stretch") return given;
+  if (policy != "not_larger" && policy != "not_smaller")
+    context.fail(
+        fmt::format("an aspect \"{}\" is not supported (supported: stretch, not_larger, not_smaller)", policy));
+  Ints axes = context.node().get_ints("axes");
+  if (axes.empty())
+    for (size_t i = 0; i < given.size(); ++i) axes.push_back(static_cast<int64_t>(i));
+  const Shape& shape = context.shape(0);
+  if (axes.size() != given.size()) context.fail(fmt::format("it has {} axes, but {} sizes", axes.size(), given.size()));
+  double scale = policy == "not_larger" ? HUGE_VAL : 0;
+  for (size_t i = 0; i < given.size(); ++i) {
+    const double one =
+        static_cast<double>(given[i]) / static_cast<double>(shape[static_cast<int>(axis_of(context, axes[i], shape))]);
+    scale = policy == "not_larger" ? std::min(scale, one) : std::max(scale, one);
+  }
+  Ints sizes = given;
+  for (size_t i = 0; i < given.size(); ++i)
+    sizes[i] = std::llround(scale * static_cast<double>(shape[static_cast<int>(axis_of(context, axes[i], shape))]));
+  return sizes;
+}
+
 // resolve_operand turns an operand (integers: the result's shape, or its spatial part; floats: a scale for each
 // dimension) into attributes.
 void resolve_operand(InferContext& context) {
   Node& node = context.node();
   if (context.input_count() < 2) return;
   const auto dims = static_cast<size_t>(context.shape(0).rank() - 2);
-  if (context.dtype(1) == DType::kInt && context.ints(1).size() == dims) {
+  if (context.dtype(1) == DType::kInt && context.ints(1).size() == dims && !node.has("axes")) {
     node.attributes["sizes"] = context.ints(1);
   } else if (context.dtype(1) == DType::kInt) {
-    node.attributes["sizes"] = spatial_of(context, context.ints(1), context.shape(0).dims());
+    const Ints given = keep_aspect(context, context.ints(1), node.get_string("aspect", "stretch"));
+    const Ints& same = context.shape(0).dims();
+    node.attributes["sizes"] = spatial_of(context, with_axes(context, given, same), same);
   } else {
     const Constant* held = context.constant(1);
     if (held == nullptr) context.fail("its scales are computed. Export the model with fixed shapes.");
     const std::vector<float>& all = floats(held).values;
-    const std::vector<double> scales(all.begin(), all.end());
-    node.attributes["scales"] = spatial_of(context, scales, std::vector<double>(scales.size(), 1));
+    const std::vector<double> same(context.shape(0).dims().size(), 1);
+    const std::vector<double> scales = with_axes(context, std::vector<double>(all.begin(), all.end()), same);
+    node.attributes["scales"] = spatial_of(context, scales, same);
   }
+  node.attributes.erase("axes");
+  node.attributes.erase("aspect");
   node.inputs.resize(1);
 }
 

@@ -36,6 +36,10 @@ const Golden kGolden[] = {
     {"Exp", {}, {0.04978707F, 0.6065307F, 1, 2.117F, 54.59815F}},
     {"Sin", {}, {-0.14112F, -0.4794255F, 0, 0.6816388F, -0.7568025F}},
     {"Cos", {}, {-0.9899925F, 0.8775826F, 1, 0.7316889F, -0.6536436F}},
+    {"Atan", {}, {-1.249046F, -0.4636476F, 0, 0.6435011F, 1.325818F}},
+    {"Sinh", {}, {-10.01787F, -0.5210953F, 0, 0.8223167F, 27.28992F}},
+    {"Cosh", {}, {10.06766F, 1.127626F, 1, 1.294683F, 27.30823F}},
+    {"Asinh", {}, {-1.818446F, -0.4812118F, 0, 0.6931472F, 2.094713F}},
     {"Abs", {}, {3, 0.5F, 0, 0.75F, 4}},
     {"Sign", {}, {-1, -1, 0, 1, 1}},
     {"Floor", {}, {-3, -1, 0, 0, 4}},
@@ -49,6 +53,24 @@ TEST(Smooth, AgreesWithTensorFlow) {
     SCOPED_TRACE(golden.op);
     expect_near(OneNode(golden.op, {x}, golden.attributes).floats(), tensor({5}, golden.expected), 1e-5);
   }
+}
+
+// Outside of their domains these are what they are at its border.
+TEST(Smooth, InverseFunctionsKeepToTheirDomains) {
+  const FloatTensor x = tensor({4}, {-0.5F, 0, 0.75F, 3}), y = tensor({4}, {-2, 1, 1.5F, 4});
+  expect_near(OneNode("Asin", {x}).floats(), tensor({4}, {-0.5235988F, 0, 0.8480621F, 1.570796F}), 1e-6);
+  expect_near(OneNode("Acos", {x}).floats(), tensor({4}, {2.094395F, 1.570796F, 0.7227342F, 0}), 1e-6);
+  expect_near(OneNode("Acosh", {y}).floats(), tensor({4}, {0, 0, 0.9624237F, 2.063437F}), 1e-6);
+  expect_near(OneNode("Tan", {x}).floats(), tensor({4}, {-0.5463025F, 0, 0.9315965F, -0.1425465F}), 1e-6);
+  expect_near(OneNode("Atanh", {tensor({3}, {-0.5F, 0, 0.75F})}).floats(), tensor({3}, {-0.5493061F, 0, 0.9729551F}),
+              1e-6);
+}
+
+TEST(Smooth, PowersBroadcastAndKeepTheTypeOfTheBase) {
+  const FloatTensor y = OneNode("Pow", {tensor({2, 1}, {2, -3}), tensor({3}, {0, 1, 3})}).floats();
+  expect_near(y, tensor({2, 3}, {1, 2, 8, 1, -3, -27}), 1e-6);
+  EXPECT_EQ(OneNode("Pow", {list({2, 3}), list({5, 0})}).integers().values, (Ints{32, 1}));
+  EXPECT_EQ(OneNode("Pow", {list({2, 10}), tensor({2}, {-1, 30})}).integers().values, (Ints{0, 0}));
 }
 
 TEST(Smooth, StaysFiniteFarOut) {
@@ -161,7 +183,9 @@ TEST(Reduce, FoldsExtremaAndNorms) {
   expect_near(OneNode("ReduceL2", {x}, last).floats(), tensor({2}, {5, 3}), 1e-6);
   expect_near(OneNode("ReduceSumSquare", {x}, {{"axes", Ints{0}}}).floats(), tensor({1, 3}, {10, 20, 4}), 0);
   EXPECT_EQ(OneNode("ReduceMax", {list({1, 7, 3}), list({0})}, {{"keepdims", int64_t{0}}}).integers().values, Ints{7});
-  EXPECT_THAT(OneNode("ReduceMax", {FloatTensor(Shape{0, 2})}, {{"axes", Ints{0}}}).message(),
+  const FloatTensor nothing = OneNode("ReduceMax", {FloatTensor(Shape{0, 2})}, {{"axes", Ints{0}}}).floats();
+  EXPECT_EQ(nothing.values, std::vector<float>(2, -std::numeric_limits<float>::infinity()));
+  EXPECT_THAT(OneNode("ReduceMean", {FloatTensor(Shape{0, 2})}, {{"axes", Ints{0}}}).message(),
               HasSubstr("no elements"));
 }
 

@@ -1,5 +1,5 @@
-// Softmax over an axis; with joint = 1 (ONNX before operator set 13) over the axis and all later ones together. At run
-// time the recipient computes it on the revealed operand, so it may only end a model.
+// Softmax and LogSoftmax over an axis; with joint = 1 (ONNX before operator set 13) over the axis and all later ones
+// together. At run time the recipient computes it on the revealed operand, so it may only end a model.
 #include <algorithm>
 #include <cmath>
 
@@ -32,37 +32,60 @@ void infer(InferContext& context) {
   context.results = {shape};
 }
 
+// Groups: the elements of each distribution, by its largest and the sum of e^(x - largest).
+struct Groups {
+  Ints strides;  // from an element to its group
+  std::vector<double> largest, sums;
+};
+
+Groups groups_of(const Node& node, const FloatTensor& x) {
+  const int64_t axis = *normal_axis(node.get_int("axis", -1), x.shape.rank());
+  const bool joint = node.get_int("joint", 0) != 0;
+  Shape shape = x.shape;  // one distribution for each element of this shape
+  for (int i = static_cast<int>(axis); i < (joint ? x.shape.rank() : static_cast<int>(axis) + 1); ++i) shape[i] = 1;
+  Groups groups{broadcast_strides(shape, x.shape), {}, {}};
+  groups.largest.assign(static_cast<size_t>(shape.elements()), -HUGE_VAL);
+  groups.sums.assign(groups.largest.size(), 0);
+  walk(x.shape, 0, groups.strides,
+       [&](size_t i, size_t group) { groups.largest[group] = std::max<double>(groups.largest[group], x.values[i]); });
+  walk(x.shape, 0, groups.strides,
+       [&](size_t i, size_t group) { groups.sums[group] += std::exp(x.values[i] - groups.largest[group]); });
+  return groups;
+}
+
 std::vector<Constant> evaluate(const Graph&, const Node& node, Inputs inputs) {
   FloatTensor y = floats(inputs[0]);
-  const int64_t axis = *normal_axis(node.get_int("axis", -1), y.shape.rank());
-  const bool joint = node.get_int("joint", 0) != 0;
-  Shape groups = y.shape;  // one distribution for each element of this shape
-  for (int i = static_cast<int>(axis); i < (joint ? y.shape.rank() : static_cast<int>(axis) + 1); ++i) groups[i] = 1;
-  const Ints strides = broadcast_strides(groups, y.shape);
-  std::vector<double> largest(static_cast<size_t>(groups.elements()), -HUGE_VAL), sums(largest.size(), 0);
-  walk(y.shape, 0, strides,
-       [&](size_t i, size_t group) { largest[group] = std::max<double>(largest[group], y.values[i]); });
-  walk(y.shape, 0, strides, [&](size_t i, size_t group) { sums[group] += std::exp(y.values[i] - largest[group]); });
-  walk(y.shape, 0, strides, [&](size_t i, size_t group) {
-    y.values[i] = static_cast<float>(std::exp(y.values[i] - largest[group]) / sums[group]);
+  const Groups groups = groups_of(node, y);
+  walk(y.shape, 0, groups.strides, [&](size_t i, size_t group) {
+    y.values[i] = static_cast<float>(std::exp(y.values[i] - groups.largest[group]) / groups.sums[group]);
+  });
+  return one(std::move(y));
+}
+
+// evaluate_log is the logarithm without the detour over probabilities, which may be 0.
+std::vector<Constant> evaluate_log(const Graph&, const Node& node, Inputs inputs) {
+  FloatTensor y = floats(inputs[0]);
+  const Groups groups = groups_of(node, y);
+  walk(y.shape, 0, groups.strides, [&](size_t i, size_t group) {
+    y.values[i] = static_cast<float>(y.values[i] - groups.largest[group] - std::log(groups.sums[group]));
   });
   return one(std::move(y));
 }
 
 Interval range(const RangeContext&) { return {0, 1}; }
 
-void lower(LowerContext& context) {
-  if (!is_graph_output(context))
-    context.fail("a softmax inside the model is not supported yet (supported: as an output)");
-  const int rank = context.output_shape().rank();
-  const bool over_last = normal_axis(context.node().get_int("axis", -1), rank) == rank - 1;
-  if (!over_last || context.node().get_int("joint", 0) != 0)
-    context.fail("a softmax over another axis than the last is not supported");
-  context.set_result(require_secret(context, 0));
+// x - largest - log(sum) lies within the spread of x and the logarithm of the number of terms below 0.
+Interval range_log(const RangeContext& context) {
+  const Interval& x = context.inputs[0];
+  const auto terms = static_cast<double>(input_shape(context.graph, context.node, 0).elements());
+  return {x.low - x.high - std::log(std::max(terms, 1.0)), 0};
 }
+
+void lower(LowerContext& context) { context.set_result(require_secret(context, 0)); }
 
 }  // namespace
 
 constinit const OpDef kSoftmax{"Softmax", infer, evaluate, range, lower};
+constinit const OpDef kLogSoftmax{"LogSoftmax", infer, evaluate_log, range_log, lower};
 
 }  // namespace treville::ops

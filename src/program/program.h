@@ -221,10 +221,24 @@ struct ConcatStep {
   int64_t axis = 0;
   bool operator==(const ConcatStep&) const = default;
 };
-// What the recipient does with what is revealed, in the clear and on its own: nothing, or along the last axis a
-// softmax, or the `top` largest values or their indices (ties: the lower index first). The recipient thus sees all
-// values.
-enum class PostProcess : uint8_t { kNone, kSoftmax, kTopValues, kTopIndices };
+// What the recipient does with what is revealed, in the clear and on its own: nothing, or along one axis a softmax or
+// its logarithm, or the `top` largest (least) values or their indices (ties: the lower index first), or it counts an
+// index from the last of `top` elements. The recipient thus sees all values.
+enum class PostProcess : uint8_t {
+  kNone,
+  kSoftmax,
+  kTopValues,
+  kTopIndices,
+  kLogSoftmax,
+  kLeastValues,
+  kLeastIndices,
+  kIndexFromLast
+};
+// keeps_some: of the elements along the axis, `top` are kept.
+constexpr bool keeps_some(PostProcess post) {
+  return post == PostProcess::kTopValues || post == PostProcess::kTopIndices || post == PostProcess::kLeastValues ||
+         post == PostProcess::kLeastIndices;
+}
 // OutputPolicy: values to the recipient, or both halves to files of their owners.
 enum class OutputPolicy : uint8_t { kReveal, kShares };
 struct OutputStep {
@@ -233,7 +247,8 @@ struct OutputStep {
   std::string name;
   OutputPolicy policy = OutputPolicy::kReveal;
   PostProcess post = PostProcess::kNone;
-  int64_t top = 0;  // for kTopValues and kTopIndices: how many; otherwise 0
+  int64_t top = 0;    // how many where some are kept, or of how many the index is one; otherwise 0
+  int64_t axis = -1;  // of x, along which post works; -1: the last
   bool operator==(const OutputStep&) const = default;
 };
 

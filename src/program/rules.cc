@@ -377,9 +377,12 @@ struct Rules {
   SlotType operator()(const OutputStep& s) const {
     require(!s.name.empty(), "an output needs a name");
     const Shape& shape = at(s.x).shape;
-    const bool keeps_top = s.post == PostProcess::kTopValues || s.post == PostProcess::kTopIndices;
-    require(!keeps_top || shape.rank() > 0, "the largest values of a single number");
-    check_extent(s.top, keeps_top ? 1 : 0, keeps_top ? shape[shape.rank() - 1] : 0, "top");
+    const bool counts_back = s.post == PostProcess::kIndexFromLast;
+    require(!keeps_some(s.post) || shape.rank() > 0, "the largest values of a single number");
+    check_extent(s.axis, -1, std::max(shape.rank() - 1, 0), "axis");
+    require(!counts_back || at(s.x).is_index, "an index counted from the last, of what is no index");
+    const int64_t extent = !keeps_some(s.post) ? 0 : shape[s.axis < 0 ? shape.rank() - 1 : static_cast<int>(s.axis)];
+    check_extent(s.top, keeps_some(s.post) || counts_back ? 1 : 0, counts_back ? kMaxElements : extent, "top");
     return at(s.x);
   }
 };

@@ -119,6 +119,7 @@ struct Fields {
       io.key("policy", s.policy);
       io.key("post", s.post);
       io.key_unless("top", s.top, 0);
+      io.key_unless("axis", s.axis, -1);
     }
   }
 };

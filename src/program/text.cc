@@ -28,7 +28,8 @@ constexpr std::string_view kMagic = "treville program 1";
 constexpr std::array<std::string_view, 3> kParties = {"dealer", "evaluator", "helper"};
 constexpr std::array<std::string_view, 2> kForms = {"masked", "additive"};
 constexpr std::array<std::string_view, 2> kPolicies = {"reveal", "shares"};
-constexpr std::array<std::string_view, 4> kPosts = {"none", "softmax", "top_values", "top_indices"};
+constexpr std::array<std::string_view, 8> kPosts = {"none",        "softmax",      "top_values",    "top_indices",
+                                                    "log_softmax", "least_values", "least_indices", "index_from_last"};
 constexpr std::array<std::string_view, 3> kMaps = {"conv", "matmul", "channel"};
 constexpr std::array<std::string_view, 2> kProducts = {"elementwise", "matmul"};
 constexpr std::array<std::string_view, 4> kVerdicts = {"none", "proved", "calibrated", "unsafe"};

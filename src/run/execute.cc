@@ -100,7 +100,9 @@ class Walk {
   std::optional<Shared> operator()(const TransposeStep& s) { return transpose(read(s.x), to_ints(s.permutation)); }
   std::optional<Shared> operator()(const PadStep& s) { return pad(read(s.x), s.before, s.after); }
   std::optional<Shared> operator()(const SliceStep& s) { return slice(read(s.x), s.starts, s.steps, s.shape); }
-  std::optional<Shared> operator()(const GatherStep& s) { return gather(read(s.x), static_cast<int>(s.axis), s.indices); }
+  std::optional<Shared> operator()(const GatherStep& s) {
+    return gather(read(s.x), static_cast<int>(s.axis), s.indices);
+  }
   std::optional<Shared> operator()(const ConcatStep& s) {
     std::vector<const Shared*> parts;
     std::vector<Bits> shifts;
@@ -111,7 +113,8 @@ class Walk {
   std::optional<Shared> operator()(const OutputStep& s) {
     const Shared& x = read(s.x);
     std::optional<Public> value = s.policy == OutputPolicy::kReveal ? pass_.reveal(x, s.recipient) : pass_.shares(x);
-    if (value) revealed_.push_back({s.name, program_.steps[step_].type, std::move(*value), s.post, s.policy, s.top});
+    if (value)
+      revealed_.push_back({s.name, program_.steps[step_].type, std::move(*value), s.post, s.policy, s.top, s.axis});
     return std::nullopt;
   }
 

@@ -27,6 +27,7 @@ struct RevealedOutput {
   PostProcess post = PostProcess::kNone;
   OutputPolicy policy = OutputPolicy::kReveal;
   int64_t top = 0;
+  int64_t axis = -1;
 };
 
 // StepObserver sees the walk: before and after each step, with the step's shared result (null for outputs). Used for

@@ -1,5 +1,6 @@
-// What a recipient computes in the clear, on its own, from a value that was revealed to it: a softmax, or the largest
-// values along the last axis. The program only names it (PostProcess); the values themselves are already known here.
+// What a recipient computes in the clear, on its own, from a value that was revealed to it: a softmax or its logarithm,
+// the largest or least values along an axis, an index counted from the other end. The program only names it
+// (PostProcess); the values themselves are already known here.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@
 namespace treville {
 
 // post_process gives what the model's output is, from the revealed values. `top` is the number of values or indices
-// kept by kTopValues and kTopIndices (largest first, the lower index first on ties); indices are given as floats.
-FloatTensor post_process(const FloatTensor& revealed, PostProcess post, int64_t top);
+// that are kept (largest or least first, the lower index first on ties), or the number of elements of which one's index
+// is counted from the last; `axis` the one along which they lie (-1: the last). Indices are given as floats.
+FloatTensor post_process(const FloatTensor& revealed, PostProcess post, int64_t top, int64_t axis = -1);
 
 }  // namespace treville
