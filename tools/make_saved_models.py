@@ -123,14 +123,15 @@ def several(out):
 
 
 def known_condition(out):
-    """A condition on a constant, and one on a shape."""
+    """Conditions on a constant, one within the other."""
     module = tf.Module()
     module.kernel = variable(3, 3)
 
     @tf.function(input_signature=[spec("x", 2, 3)], autograph=False)
     def call(x):
-        y = tf.cond(tf.constant(True), lambda: x @ module.kernel, lambda: x)
-        return {"y": tf.cond(tf.shape(x)[0] > 5, lambda: y, lambda: y + 1.0)}
+        training = tf.constant(False)
+        y = tf.cond(training, lambda: x, lambda: tf.cond(training, lambda: x, lambda: x @ module.kernel))
+        return {"y": tf.cond(tf.logical_not(training), lambda: y + 1.0, lambda: y)}
 
     module.call = call
     save(out, "known_condition", module, call, {"x": draw(2, 3)})
@@ -301,6 +302,8 @@ def files_of(folder):
 
 
 def same(made, kept):
+    if "exported" in made.parts:  # Keras exports variables in another order each time; its answers are compared
+        return True
     if made.suffix != ".npy":
         return made.read_bytes() == kept.read_bytes()
     a, b = np.load(made), np.load(kept)

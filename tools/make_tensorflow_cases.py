@@ -79,13 +79,16 @@ def freeze_v1(make, inputs):
 
 
 def without_origin(definition):
-    """Nothing of the machine that made it stays in the file."""
+    """Nothing of the machine that made it stays in the file, and nodes are in one order."""
     definition.ClearField("library")
     for node in definition.node:
         node.ClearField("device")
         node.ClearField("experimental_debug_info")
         for key in [key for key in node.attr if key.startswith("_")]:
             del node.attr[key]
+    nodes = sorted(definition.node, key=lambda node: (node.op != "Placeholder", node.op != "Const", node.name))
+    definition.ClearField("node")
+    definition.node.extend(nodes)
     return definition.SerializeToString(deterministic=True)
 
 
@@ -412,6 +415,10 @@ case("reduce_any", lambda x: tf.cast(tf.reduce_any(x > 1.0, 1), tf.float32), (4,
 case("reduce_all", lambda x: tf.cast(tf.reduce_all(x > -1.0, 1), tf.float32), (4, 3))
 case("global_average", lambda x: tf.reduce_mean(x, [1, 2]), (1, 7, 7, 3))
 case("cumsum", lambda x: tf.cumsum(x, 1), (2, 5))
+case("cumsum_last", lambda x: tf.cumsum(x, -1), (2, 3, 4))
+case("cumsum_vector", tf.cumsum, (5,))
+case("cumsum_exclusive", lambda x: tf.cumsum(x, 1, exclusive=True), (2, 5, 2))
+case("cumsum_reverse", lambda x: tf.cumsum(x, 1, reverse=True), (2, 5))
 case("cumsum_exclusive_reverse", lambda x: tf.cumsum(x, 0, exclusive=True, reverse=True), (3, 4))
 for op_name, op in (("argmax", tf.argmax), ("argmin", tf.argmin)):
     for axis in (0, 1, 2, -1):
@@ -466,6 +473,7 @@ case("stack", lambda x, y: tf.stack([x, y, x], 1), (2, 3), (2, 3))
 case("stack_last", lambda x, y: tf.stack([x, y], -1), (2, 3), (2, 3))
 case("unstack", lambda x: tf.unstack(x, axis=1), (2, 3, 4))
 case("unstack_last", lambda x: tf.unstack(x, axis=-1)[1], (2, 3, 4))
+case("shape_of_another", lambda x, y: tf.reshape(x, raw.Shape(input=y)), (2, 3), (3, 2))
 case("reverse", lambda x: tf.reverse(x, [1, 0]), (2, 3, 4))
 case("roll", lambda x: tf.roll(x, 2, 1), (2, 5))
 case("gather", lambda x: tf.gather(x, [2, 0, 0, 1], axis=1), (2, 3, 4))

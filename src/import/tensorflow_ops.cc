@@ -45,6 +45,11 @@ ValueId shape_step(TfNode& node, const std::string& name, ValueId x) {
   return node.step(name, "Shape", {x}, {}, DType::kInt);
 }
 
+// listed makes a constant list of one integer.
+ValueId listed(TfNode& node, const std::string& name, int64_t value) {
+  return node.constant_step(name, IntTensor(Shape{1}, {value}));
+}
+
 // padded_shape is a shape with as many ones behind it as x has dimensions more than `fewer`, a list of one integer.
 ValueId padded_shape(TfNode& node, ValueId shape, ValueId x, ValueId fewer) {
   const ValueId rank = shape_step(node, "rank", shape_step(node, "shape", x));
@@ -184,9 +189,7 @@ std::string layout_of(const TfNode& node) {
 void import_bias_add(TfNode& node) {
   ValueId bias = node.input(1);
   if (layout_of(node) == "NCHW") {  // of any rank
-    const ValueId channels = node.constant_step("channels", IntTensor(Shape{1}, {-1}));
-    const ValueId before = node.constant_step("before", IntTensor(Shape{1}, {2}));
-    const ValueId shape = padded_shape(node, channels, node.input(0), before);
+    const ValueId shape = padded_shape(node, listed(node, "channels", -1), node.input(0), listed(node, "before", 2));
     bias = node.step("bias", "Reshape", {bias, shape}, {{"allow_zero", int64_t{1}}});
   }
   node.finish("Add", {node.input(0), bias});
@@ -548,6 +551,36 @@ void import_fill(TfNode& node) { node.finish("Fill", {node.input(0), node.input(
 
 void import_range(TfNode& node) { node.finish("Range", {node.input(0), node.input(1), node.input(2)}); }
 
+// A running sum is a product with a triangle of ones, along an axis that goes last for that. Neither the rank nor the
+// extent is known yet: lists of integers compute the permutations and the triangle.
+void import_cumsum(TfNode& node) {
+  if (node.dtype(0) != DType::kFloat) node.refuse("integers are not supported");
+  const ValueId x = node.input(0), zero = listed(node, "zero", 0), one = listed(node, "one", 1);
+  const ValueId shape = shape_step(node, "shape", x), rank = shape_step(node, "rank", shape);
+  const int64_t axis = constant_axis(node, 1);
+  ValueId at = listed(node, "axis", axis);
+  if (axis < 0) at = node.step("axis_from_front", "Add", {rank, at});
+  const ValueId next = node.step("next", "Add", {at, one}), last = node.step("last", "Sub", {rank, one});
+  const ValueId before = node.step("before", "Range", {zero, at, one});
+  const ValueId after = node.step("after", "Range", {next, rank, one});
+  const ValueId moved_after = node.step("moved_after", "Range", {at, last, one});
+  const ValueId to_last = node.step("to_last", "Concat", {before, after, at}, {{"axis", int64_t{0}}});
+  const ValueId back = node.step("back", "Concat", {before, last, moved_after}, {{"axis", int64_t{0}}});
+  const ValueId count = node.step("count", "Gather", {shape, at}, {{"axis", int64_t{0}}});
+  const ValueId places = node.step("places", "Range", {zero, count, one});
+  const ValueId from = node.step("from", "Unsqueeze", {places}, {{"axes", Ints{1}}});
+  const ValueId to = node.step("to", "Unsqueeze", {places}, {{"axes", Ints{0}}});
+  const bool is_reverse = node.get_bool("reverse", false), is_exclusive = node.get_bool("exclusive", false);
+  const std::string order =
+      is_reverse ? (is_exclusive ? "Greater" : "GreaterEqual") : (is_exclusive ? "Less" : "LessEqual");
+  const ValueId triangle = node.step("triangle", "Cast", {node.step("order", order, {from, to})},
+                                     {{"to", std::string("float")}}, DType::kFloat);
+  const ValueId rows =
+      node.step("rows", "Unsqueeze", {node.step("moved", "Transpose", {x, to_last})}, {{"axes", Ints{0}}});
+  const ValueId sums = node.step("sums", "MatMul", {rows, triangle});
+  node.finish("Transpose", {node.step("sum", "Squeeze", {sums}, {{"axes", Ints{0}}}), back});
+}
+
 struct TfRow {
   std::string_view op;
   void (*import)(TfNode& node);
@@ -578,6 +611,7 @@ constexpr auto kRows = std::to_array<TfRow>({
     {"Conv2DBackpropInput", import_conv_backprop_input<2>},
     {"Conv3D", import_conv<3>},
     {"Conv3DBackpropInputV2", import_conv_backprop_input<3>},
+    {"Cumsum", import_cumsum},
     {"DepthToSpace", import_blocks<kDepthToSpace>},
     {"DepthwiseConv2dNative", import_depthwise_conv2d},
     {"DivNoNan", import_div_no_nan},

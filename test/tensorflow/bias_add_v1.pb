@@ -8,13 +8,13 @@
 bConst*
 dtype0*!
 valueB"ŠL>.Ò@'ò@
-.
-BiasAdd/ReadVariableOpIdentityb*
-T0
 N
 BiasAddBiasAddx0BiasAdd/ReadVariableOp*
 T0*
 data_formatNHWC
+.
+BiasAdd/ReadVariableOpIdentityb*
+T0
 #
 out_0IdentityBiasAdd*
 T0"í

@@ -8,8 +8,8 @@
 CheckNumericsCheckNumericsx0*
 T0*
 messagebad
-
-NoOpNoOp^CheckNumerics
 3
 IdentityIdentityCheckNumerics^NoOp*
-T0"í
+T0
+
+NoOpNoOp^CheckNumerics"í

@@ -9,8 +9,8 @@ N
 dtype0*1
 value(B&"‡é	ΩPÁXø<ƒ“>8yæ>mæ˘Zoø
 &
-truedivRealDivConstx0*
+IdentityIdentitytruediv*
 T0
 &
-IdentityIdentitytruediv*
+truedivRealDivConstx0*
 T0"Ì

@@ -9,8 +9,8 @@
 dtype0*!
 valueB""}ё?тућ?mt9@
 &
-truedivRealDivx0Const*
+IdentityIdentitytruediv*
 T0
 &
-IdentityIdentitytruediv*
+truedivRealDivx0Const*
 T0"н

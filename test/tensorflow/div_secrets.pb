@@ -9,9 +9,9 @@
 dtype0*
 shape
 :
-#
-truedivRealDivx0x1*
-T0
 &
 IdentityIdentitytruediv*
+T0
+#
+truedivRealDivx0x1*
 T0"í

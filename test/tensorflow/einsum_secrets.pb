@@ -7,11 +7,11 @@
 x1Placeholder*
 dtype0*
 shape:
+,
+IdentityIdentityeinsum/Einsum*
+T0
 M
 einsum/EinsumEinsumx0x1*
 N*
 T0*
-equationbqd,bkd->bqk
-,
-IdentityIdentityeinsum/Einsum*
-T0"í
+equationbqd,bkd->bqk"í

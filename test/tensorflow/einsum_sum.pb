@@ -4,11 +4,11 @@
 dtype0*
 shape
 :
+,
+IdentityIdentityeinsum/Einsum*
+T0
 B
 einsum/EinsumEinsumx0*
 N*
 T0*
-equationij->j
-,
-IdentityIdentityeinsum/Einsum*
-T0"í
+equationij->j"í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-L2LossL2Lossx0*
-T0
 %
 IdentityIdentityL2Loss*
+T0
+
+L2LossL2Lossx0*
 T0"í

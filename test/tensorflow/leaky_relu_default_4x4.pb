@@ -4,10 +4,10 @@
 dtype0*
 shape
 :
+(
+IdentityIdentity	LeakyRelu*
+T0
 3
 	LeakyRelu	LeakyRelux0*
 T0*
-alpha%млL>
-(
-IdentityIdentity	LeakyRelu*
-T0"М
+alpha%млL>"М

@@ -9,10 +9,10 @@
 dtype0*
 shape
 :
-
-LessLessx0x1*
-T0
 #
 IdentityIdentityLess*
 T0
-"í
+
+
+LessLessx0x1*
+T0"í

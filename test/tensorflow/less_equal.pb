@@ -9,10 +9,10 @@
 dtype0*
 shape
 :
-'
-	LessEqual	LessEqualx0x1*
-T0
 (
 IdentityIdentity	LessEqual*
 T0
-"í
+
+'
+	LessEqual	LessEqualx0x1*
+T0"í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-Log1pLog1px0*
-T0
 $
 IdentityIdentityLog1p*
+T0
+
+Log1pLog1px0*
 T0"í

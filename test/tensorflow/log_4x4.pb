@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-LogLogx0*
-T0
 "
 IdentityIdentityLog*
+T0
+
+LogLogx0*
 T0"í

@@ -4,17 +4,17 @@
 dtype0*
 shape
 :
-"
-LogSigmoid/NegNegx0*
-T0
-8
-LogSigmoid/SoftplusSoftplusLogSigmoid/Neg*
+)
+IdentityIdentity
+LogSigmoid*
 T0
 /
 
 LogSigmoidNegLogSigmoid/Softplus*
 T0
-)
-IdentityIdentity
-LogSigmoid*
+"
+LogSigmoid/NegNegx0*
+T0
+8
+LogSigmoid/SoftplusSoftplusLogSigmoid/Neg*
 T0"í

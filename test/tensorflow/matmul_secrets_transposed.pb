@@ -9,11 +9,11 @@
 dtype0*
 shape
 :
+%
+IdentityIdentityMatMul*
+T0
 G
 MatMulMatMulx0x1*
 T0*
 transpose_a(*
-transpose_b(
-%
-IdentityIdentityMatMul*
-T0"í
+transpose_b("í

@@ -8,11 +8,11 @@ f
 ConstConst*
 dtype0*I
 value@B>"0º+Ï=Û‰ ¾l¾«ÝG?L7“>ï5>‹=Á>¿Wg?˜sÜ½0dK¿!¼>
+%
+IdentityIdentityMatMul*
+T0
 J
 MatMulMatMulx0Const*
 T0*
 transpose_a(*
-transpose_b(
-%
-IdentityIdentityMatMul*
-T0"í
+transpose_b("í

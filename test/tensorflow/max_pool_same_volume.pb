@@ -3,6 +3,9 @@
 x0Placeholder*
 dtype0*
 shape:
+(
+IdentityIdentity	MaxPool3D*
+T0
 x
 	MaxPool3D	MaxPool3Dx0*
 T0*
@@ -11,7 +14,4 @@ x
 *
 paddingSAME*
 strides	
-
-(
-IdentityIdentity	MaxPool3D*
-T0"í
+"í

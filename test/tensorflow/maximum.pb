@@ -8,9 +8,9 @@
 x1Placeholder*
 dtype0*
 shape:
-#
-MaximumMaximumx0x1*
-T0
 &
 IdentityIdentityMaximum*
+T0
+#
+MaximumMaximumx0x1*
 T0"í

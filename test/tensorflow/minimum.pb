@@ -9,9 +9,9 @@
 dtype0*
 shape
 :
-#
-MinimumMinimumx0x1*
-T0
 &
 IdentityIdentityMinimum*
+T0
+#
+MinimumMinimumx0x1*
 T0"í

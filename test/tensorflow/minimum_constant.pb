@@ -10,8 +10,8 @@ N
 value(B&"î@"¾ˆ¼za?×‘<ó²¾
 ?
 &
-MinimumMinimumConstx0*
+IdentityIdentityMinimum*
 T0
 &
-IdentityIdentityMinimum*
+MinimumMinimumConstx0*
 T0"í

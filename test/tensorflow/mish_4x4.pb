@@ -4,6 +4,9 @@
 dtype0*
 shape
 :
+"
+IdentityIdentitymul*
+T0
 !
 SoftplusSoftplusx0*
 T0
@@ -12,7 +15,4 @@
 T0
 
 mulMulx0Tanh*
-T0
-"
-IdentityIdentitymul*
 T0"í

@@ -7,9 +7,9 @@ Z
 ConstConst*
 dtype0*=
 value4B2" ¿`o¿5|3?†‡N¿äb¾ÌÞ#?·×½èÀü>|¿
-
-MulMulx0Const*
-T0
 "
 IdentityIdentityMul*
+T0
+
+MulMulx0Const*
 T0"í

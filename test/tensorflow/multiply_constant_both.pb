@@ -7,9 +7,9 @@ V
 ConstConst*
 dtype0*9
 value0B."lDC?Îû¿Â×=¨SO?—'>×—>
-
-MulMulConstx0*
-T0
 "
 IdentityIdentityMul*
+T0
+
+MulMulConstx0*
 T0"í

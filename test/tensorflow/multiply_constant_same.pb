@@ -8,9 +8,9 @@ v
 ConstConst*
 dtype0*Y
 valuePBN"@w¹`?©i?¦[À¾¸%>¿ŸaR¿cÓ'¿½Ó7¿6Ü,>çXÉ>uJ>Ì©5?™²¶>ÏE¾”¥¿ßh„¾M·™>
-
-MulMulConstx0*
-T0
 "
 IdentityIdentityMul*
+T0
+
+MulMulConstx0*
 T0"í

@@ -7,9 +7,9 @@ F
 ConstConst*
 dtype0*)
 value B"×dY¾n)>K3?îˆ?¾
-
-MulMulConstx0*
-T0
 "
 IdentityIdentityMul*
+T0
+
+MulMulConstx0*
 T0"í

@@ -8,9 +8,9 @@
 x1Placeholder*
 dtype0*
 shape:
-
-MulMulx0x1*
-T0
 "
 IdentityIdentityMul*
+T0
+
+MulMulx0x1*
 T0"í

@@ -8,9 +8,9 @@
 ConstConst*
 dtype0*
 valueB*˝√ç=
-
-MulMulx0Const*
-T0
 "
 IdentityIdentityMul*
+T0
+
+MulMulx0Const*
 T0"Ì

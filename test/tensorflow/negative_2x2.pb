@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-NegNegx0*
-T0
 "
 IdentityIdentityNeg*
+T0
+
+NegNegx0*
 T0"í

@@ -8,15 +8,9 @@ H
 norm/Sum/reduction_indicesConst*
 dtype0*
 valueB:
- 
-norm/mulMulx0x0*
++
+IdentityIdentitynorm/Squeeze*
 T0
-[
-norm/SumSumnorm/mulnorm/Sum/reduction_indices*
-
-Tidx0*
-T0*
-	keep_dims(
 $
 	norm/SqrtSqrtnorm/Sum*
 T0
@@ -25,6 +19,12 @@ B
 T0*
 squeeze_dims
 
-+
-IdentityIdentitynorm/Squeeze*
+[
+norm/SumSumnorm/mulnorm/Sum/reduction_indices*
+
+Tidx0*
+T0*
+	keep_dims(
+ 
+norm/mulMulx0x0*
 T0"í

@@ -9,11 +9,11 @@
 dtype0*
 shape
 :
-E
-NotEqualNotEqualx0x1*
-T0*
-incompatible_shape_error(
 '
 IdentityIdentityNotEqual*
 T0
-"í
+
+E
+NotEqualNotEqualx0x1*
+T0*
+incompatible_shape_error("í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-!
-OnesLikeOnesLikex0*
-T0
 '
 IdentityIdentityOnesLike*
+T0
+!
+OnesLikeOnesLikex0*
 T0"í

@@ -7,11 +7,14 @@
 ConstConst*
 dtype0*!
 valueB"U¥K> ’´>ÆvX>
-
-ReluRelux0*
+"
+IdentityIdentitysub*
 T0
 
 NegNegx0*
+T0
+
+ReluRelux0*
 T0
 
 Relu_1ReluNeg*
@@ -21,7 +24,4 @@
 T0
 
 subSubRelumul*
-T0
-"
-IdentityIdentitysub*
 T0"í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-RankRankx0*
-T0
 #
 IdentityIdentityRank*
-T0"í
+T0
+
+RankRankx0*
+T0"í

@@ -4,12 +4,12 @@
 dtype0*
 shape
 :
+)
+IdentityIdentity
+Reciprocal*
+T0
 %
 
 Reciprocal
 Reciprocalx0*
-T0
-)
-IdentityIdentity
-Reciprocal*
 T0"í

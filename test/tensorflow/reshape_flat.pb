@@ -8,10 +8,10 @@ D
 dtype0*
 valueB:
 ÿÿÿÿÿÿÿÿÿ
+&
+IdentityIdentityReshape*
+T0
 <
 ReshapeReshapex0Reshape/shape*
 Tshape0*
-T0
-&
-IdentityIdentityReshape*
 T0"í

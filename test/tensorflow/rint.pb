@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-RintRintx0*
-T0
 #
 IdentityIdentityRint*
+T0
+
+RintRintx0*
 T0"í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-RoundRoundx0*
-T0
 $
 IdentityIdentityRound*
+T0
+
+RoundRoundx0*
 T0"í

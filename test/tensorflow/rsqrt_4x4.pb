@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-RsqrtRsqrtx0*
-T0
 $
 IdentityIdentityRsqrt*
+T0
+
+RsqrtRsqrtx0*
 T0"í

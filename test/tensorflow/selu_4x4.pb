@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-SeluSelux0*
-T0
 #
 IdentityIdentitySelu*
+T0
+
+SeluSelux0*
 T0"í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-SigmoidSigmoidx0*
-T0
 &
 IdentityIdentitySigmoid*
+T0
+
+SigmoidSigmoidx0*
 T0"í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-SignSignx0*
-T0
 #
 IdentityIdentitySign*
+T0
+
+SignSignx0*
 T0"í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-SinSinx0*
-T0
 "
 IdentityIdentitySin*
+T0
+
+SinSinx0*
 T0"í

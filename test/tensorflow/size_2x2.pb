@@ -4,10 +4,10 @@
 dtype0*
 shape
 :
+#
+IdentityIdentitySize*
+T0
 )
 SizeSizex0*
 T0*
-out_type0
-#
-IdentityIdentitySize*
-T0"í
+out_type0"í

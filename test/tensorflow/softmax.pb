@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-SoftmaxSoftmaxx0*
-T0
 &
 IdentityIdentitySoftmax*
+T0
+
+SoftmaxSoftmaxx0*
 T0"í

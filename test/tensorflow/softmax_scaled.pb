@@ -8,12 +8,12 @@ F
 ConstConst*
 dtype0*)
 value B"‰M^¾‡º½ÿÿ=¿ ï¦>¯…>
+"
+IdentityIdentitymul*
+T0
 
 SoftmaxSoftmaxx0*
 T0
 #
 mulMulSoftmaxConst*
-T0
-"
-IdentityIdentitymul*
 T0"í

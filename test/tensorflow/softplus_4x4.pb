@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-!
-SoftplusSoftplusx0*
-T0
 '
 IdentityIdentitySoftplus*
+T0
+!
+SoftplusSoftplusx0*
 T0"í

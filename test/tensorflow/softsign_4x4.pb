@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-!
-SoftsignSoftsignx0*
-T0
 '
 IdentityIdentitySoftsign*
+T0
+!
+SoftsignSoftsignx0*
 T0"í

@@ -3,12 +3,12 @@
 x0Placeholder*
 dtype0*
 shape:
++
+IdentityIdentitySpaceToDepth*
+T0
 R
 SpaceToDepthSpaceToDepthx0*
 T0*
 
 block_size*
-data_formatNHWC
-+
-IdentityIdentitySpaceToDepth*
-T0"í
+data_formatNHWC"í

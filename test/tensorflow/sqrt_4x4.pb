@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-SqrtSqrtx0*
-T0
 #
 IdentityIdentitySqrt*
+T0
+
+SqrtSqrtx0*
 T0"í

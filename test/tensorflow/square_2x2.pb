@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-SquareSquarex0*
-T0
 %
 IdentityIdentitySquare*
+T0
+
+SquareSquarex0*
 T0"í

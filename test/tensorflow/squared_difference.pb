@@ -9,9 +9,9 @@
 dtype0*
 shape
 :
-7
-SquaredDifferenceSquaredDifferencex0x1*
-T0
 0
 IdentityIdentitySquaredDifference*
+T0
+7
+SquaredDifferenceSquaredDifferencex0x1*
 T0"í

@@ -9,12 +9,12 @@
 dtype0*
 shape
 :
+$
+IdentityIdentitystack*
+T0
 7
 stackPackx0x1x0*
 N*
 T0*
 
-axis
-$
-IdentityIdentitystack*
-T0"í
+axis"í

@@ -9,11 +9,11 @@
 dtype0*
 shape
 :
+$
+IdentityIdentitystack*
+T0
 <
 stackPackx0x1*
 N*
 T0*
-axisÿÿÿÿÿÿÿÿÿ
-$
-IdentityIdentitystack*
-T0"í
+axisÿÿÿÿÿÿÿÿÿ"í

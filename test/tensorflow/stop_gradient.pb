@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-)
-StopGradientStopGradientx0*
-T0
 +
 IdentityIdentityStopGradient*
+T0
+)
+StopGradientStopGradientx0*
 T0"í

@@ -7,9 +7,9 @@ Z
 ConstConst*
 dtype0*=
 value4B2" j»Z¿{ò¾m¼?åëm>ñ‘>,¹=¨ŒU?ùú>
-
-SubSubx0Const*
-T0
 "
 IdentityIdentitySub*
+T0
+
+SubSubx0Const*
 T0"í

@@ -7,9 +7,9 @@ V
 ConstConst*
 dtype0*9
 value0B.">‡J0>EdL>´×;ñ²©»ó”/?
-
-SubSubConstx0*
-T0
 "
 IdentityIdentitySub*
+T0
+
+SubSubConstx0*
 T0"í

@@ -7,9 +7,9 @@ F
 ConstConst*
 dtype0*)
 value B"¸¬õ>~U|¿!?¯ä<
-
-SubSubConstx0*
-T0
 "
 IdentityIdentitySub*
+T0
+
+SubSubConstx0*
 T0"í

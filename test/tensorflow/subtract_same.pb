@@ -9,9 +9,9 @@
 dtype0*
 shape
 :
-
-SubSubx0x1*
-T0
 "
 IdentityIdentitySub*
+T0
+
+SubSubx0x1*
 T0"í

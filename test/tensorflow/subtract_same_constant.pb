@@ -8,9 +8,9 @@ v
 ConstConst*
 dtype0*Y
 valuePBN"@&Ã&>í{¾TÚV?%Ö=£ë/?áÛl?Ñ¦Ë>hl¿h†>f/«<º?]¿ÀÉù½½?r=‘¾8œ?4˜I?
-
-SubSubx0Const*
-T0
 "
 IdentityIdentitySub*
+T0
+
+SubSubx0Const*
 T0"í

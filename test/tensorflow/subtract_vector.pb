@@ -8,9 +8,9 @@
 x1Placeholder*
 dtype0*
 shape:
-
-SubSubx0x1*
-T0
 "
 IdentityIdentitySub*
+T0
+
+SubSubx0x1*
 T0"í

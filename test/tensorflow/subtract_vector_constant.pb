@@ -8,9 +8,9 @@
 ConstConst*
 dtype0*
 valueB*ê( >
-
-SubSubx0Const*
-T0
 "
 IdentityIdentitySub*
+T0
+
+SubSubx0Const*
 T0"í

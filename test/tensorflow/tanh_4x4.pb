@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-
-TanhTanhx0*
-T0
 #
 IdentityIdentityTanh*
+T0
+
+TanhTanhx0*
 T0"í

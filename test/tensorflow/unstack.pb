@@ -3,12 +3,6 @@
 x0Placeholder*
 dtype0*
 shape:
-5
-unstackUnpackx0*
-T0*
-
-axis*	
-num
 &
 IdentityIdentityunstack*
 T0
@@ -19,4 +13,10 @@ Identity_1Identity	unstack:1*
 *
 
 Identity_2Identity	unstack:2*
-T0"í
+T0
+5
+unstackUnpackx0*
+T0*
+
+axis*	
+num"í

@@ -3,11 +3,11 @@
 x0Placeholder*
 dtype0*
 shape:
+(
+IdentityIdentity	unstack:1*
+T0
 >
 unstackUnpackx0*
 T0*
 axisÿÿÿÿÿÿÿÿÿ*	
-num
-(
-IdentityIdentity	unstack:1*
-T0"í
+num"í

@@ -4,9 +4,9 @@
 dtype0*
 shape
 :
-#
-	ZerosLike	ZerosLikex0*
-T0
 (
 IdentityIdentity	ZerosLike*
+T0
+#
+	ZerosLike	ZerosLikex0*
 T0"í
