@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "import/keras_model.h"
-#include "test/keras_run.h"
+#include "test/model_run.h"
 #include "test/models.h"
 #include "test/operations_survey.h"
 
@@ -149,7 +149,7 @@ TEST(KerasLayers, GetAsFarAsTheGoldenFileSays) {
     }
   }
   EXPECT_EQ(levels.size(), cases.size());
-  expect_levels("keras_layers.txt", levels);
+  expect_levels("keras_layers.txt", levels, "keras_test");
   expect_survey("operations_keras_layers.txt", survey);
 }
 

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "data/npy.h"
 #include "import/import.h"
-#include "test/keras_run.h"
+#include "test/model_run.h"
 #include "test/models.h"
 #include "test/operations_survey.h"
 
@@ -48,9 +48,13 @@ std::map<std::string, std::string> levels_of(const std::string& suffix) {
   return levels;
 }
 
-TEST(KerasFixtures, ComputeWhatKerasComputesFromHdf5) { expect_levels("keras_fixtures.txt", levels_of(".h5")); }
+TEST(KerasFixtures, ComputeWhatKerasComputesFromHdf5) {
+  expect_levels("keras_fixtures.txt", levels_of(".h5"), "keras_test");
+}
 
-TEST(KerasFixtures, ComputeWhatKerasComputesFromArchives) { expect_levels("keras_fixtures.txt", levels_of(".keras")); }
+TEST(KerasFixtures, ComputeWhatKerasComputesFromArchives) {
+  expect_levels("keras_fixtures.txt", levels_of(".keras"), "keras_test");
+}
 
 TEST(KerasFixtures, AreWhatTheOperationsPageShows) {
   OperationsSurvey survey;
@@ -99,7 +103,7 @@ TEST(TrainedKeras, ComputeWhatAnotherRuntimeComputes) {
       ADD_FAILURE() << trained.name << ": " << mismatch.message;
     }
   }
-  expect_levels("keras_models.txt", levels);
+  expect_levels("keras_models.txt", levels, "keras_test");
 }
 
 }  // namespace

@@ -13,8 +13,7 @@
 #include "compile/infer_shapes.h"
 #include "compile/reference.h"
 #include "import/onnx.h"
-#include "run/local_run.h"
-#include "run/post_process.h"
+#include "test/model_run.h"
 #include "test/secure_options.h"
 
 namespace treville::testing {
@@ -24,11 +23,6 @@ using onnx_format::ModelProto;
 using onnx_format::TensorProto;
 
 constexpr int64_t kOldestOpset = 7;  // that the importer reads
-
-// Mismatch is a wrong result: neither passed nor refused.
-struct Mismatch {
-  std::string message;
-};
 
 template <class Message>
 bool read_message(const std::filesystem::path& path, Message& message) {
@@ -113,20 +107,6 @@ PreparedCase prepare(const OnnxNodeCase& test, Secret secret) {
   return prepared;
 }
 
-// compare throws Mismatch where the values differ by more than `absolute` + `relative` of the expected one.
-void compare(const std::string& what, const FloatTensor& expected, const FloatTensor& found, double absolute,
-             double relative) {
-  if (expected.values.size() != found.values.size())
-    throw Mismatch{
-        fmt::format("{}: expected shape {}, found {}", what, to_string(expected.shape), to_string(found.shape))};
-  for (size_t i = 0; i < expected.values.size(); ++i) {
-    const double x = expected.values[i], y = found.values[i];
-    const bool same = x == y || (std::isnan(x) && std::isnan(y));  // infinities among them
-    const bool close = same || std::abs(x - y) <= absolute + relative * std::abs(x);
-    if (!close) throw Mismatch{fmt::format("{}: element {} is {}, expected {}", what, i, y, x)};
-  }
-}
-
 // is_truth_of_floats: the standard's booleans are floats 0 and 1 in the graph where floats are compared.
 bool is_truth_of_floats(const TensorProto& expected, const Constant& found) {
   return expected.data_type() == TensorProto::BOOL && std::holds_alternative<FloatTensor>(found);
@@ -156,21 +136,6 @@ void check_float(const OnnxNodeCase& test, const PreparedCase& prepared, const G
   }
 }
 
-std::map<std::string, RingTensor> encode_inputs(const Program& program, const PreparedCase& prepared) {
-  std::map<std::string, RingTensor> inputs;
-  size_t next = 0;
-  for (const Step& step : program.steps) {
-    const auto* input = std::get_if<InputStep>(&step.body);
-    if (input == nullptr) continue;
-    CHECK(next < prepared.inputs.size(), "the program has more inputs than the model");
-    const FloatTensor& value = prepared.inputs[next++];
-    CHECK(value.shape.elements() == input->shape.elements(), "the program changed the shape of {}", input->name);
-    inputs.emplace(input->name, encode(FloatTensor(input->shape, value.values), input->ring, input->scale,
-                                       step.type.bound, input->name));
-  }
-  return inputs;
-}
-
 // Limit: what fixed point does not do as the standard's floats do, how far off it may be (as a share of the largest
 // output, or of 1), and why. Such a test passes in float, and its secure result is still compared, with that share.
 struct Limit {
@@ -178,7 +143,6 @@ struct Limit {
   double share;
   const char* reason;
 };
-constexpr double kShare = 0x1p-8;
 constexpr Limit kLimits[] = {
     {"test_round", 0.5, "halves are rounded up, not to the even neighbour"},
 };
@@ -191,16 +155,12 @@ const Limit* limit_of(const OnnxNodeCase& test) {
 
 void check_protocol(const char* protocol, const OnnxNodeCase& test, const Compiled& compiled,
                     const std::map<std::string, RingTensor>& inputs, double share) {
-  const LocalRunResult result = run_local(protocol, compiled.program, compiled.constants, inputs);
-  const bool alone = std::string_view(protocol) == "clear";
-  const auto& outputs = result.outputs[index_of(alone ? PartyId::kEvaluator : PartyId::kDealer)];
+  const std::vector<FloatTensor> outputs = revealed_outputs(protocol, compiled, inputs);
   if (outputs.size() != test.outputs.size())
     throw Mismatch{fmt::format("{}: expected {} outputs, found {}", protocol, test.outputs.size(), outputs.size())};
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const FloatTensor revealed = decode(outputs[i].value, outputs[i].type);
-    const FloatTensor found = post_process(revealed, outputs[i].post, outputs[i].top, outputs[i].axis);
     const FloatTensor expected = to_floats(import::decode_onnx_tensor(test.outputs[i], "expected output"));
-    compare(fmt::format("{}, output {}", protocol, i), expected, found,
+    compare(fmt::format("{}, output {}", protocol, i), expected, outputs[i],
             share * std::max(1.0, largest_magnitude({expected})), precision_of(test.outputs[i]));
   }
 }
@@ -208,7 +168,7 @@ void check_protocol(const char* protocol, const OnnxNodeCase& test, const Compil
 // check_secure throws UserError where the compiler refuses the model.
 void check_secure(const OnnxNodeCase& test, const PreparedCase& prepared, double share) {
   const Compiled compiled = compile(prepared.graph, secure_options(prepared.inputs));
-  const std::map<std::string, RingTensor> inputs = encode_inputs(compiled.program, prepared);
+  const std::map<std::string, RingTensor> inputs = encode_inputs(compiled.program, prepared.graph, prepared.inputs);
   check_protocol("clear", test, compiled, inputs, share);
   check_protocol("porthos", test, compiled, inputs, share);
 }

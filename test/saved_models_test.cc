@@ -1,9 +1,12 @@
 // SavedModels that others trained: what they compute in float is what TensorFlow.js answered, and the same network
-// costs the same whether it comes frozen or as a SavedModel.
+// costs the same whether it comes frozen or as a SavedModel. Small ones made by TensorFlow answer as it did, and one
+// network is the same from every format.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include "base/error.h"
@@ -13,6 +16,7 @@
 #include "cost/cost.h"
 #include "data/npy.h"
 #include "import/import.h"
+#include "test/model_run.h"
 #include "test/models.h"
 
 namespace treville {
@@ -127,6 +131,109 @@ TEST(SavedModels, MultiplyAsOftenAsTheirFrozenGraphs) {
   const CostReport frozen = cost_of(cifar / "cifar_model" / "frozen_model.pb", {.batch = 1});
   const CostReport saved = cost_of(cifar / "cifar_saved_model", {.batch = 1});
   EXPECT_EQ(frozen.macs, saved.macs);
+}
+
+// --- Made by TensorFlow: test/saved_models, written by tools/make_saved_models.py ------------------------------------
+
+const std::filesystem::path kMade = std::filesystem::path(TREVILLE_SOURCE_DIR) / "test" / "saved_models";
+
+std::vector<FloatTensor> read_all(const std::string& prefix) {
+  std::vector<FloatTensor> tensors;
+  for (int i = 0;; ++i) {
+    const auto path = kMade / fmt::format("{}.{}.npy", prefix, i);
+    if (!std::filesystem::exists(path)) return tensors;
+    tensors.push_back(read_npy(path));
+  }
+}
+
+// expect_answers compares one signature of a SavedModel with what TensorFlow answered, in float and in both protocols.
+void expect_answers(const std::string& name, const std::string& signature) {
+  const std::vector<FloatTensor> inputs = read_all(name + ".in"), outputs = read_all(name + "." + signature + ".out");
+  ASSERT_FALSE(outputs.empty());
+  const Graph graph = import_model(kMade / name, {.signature = signature});
+  try {
+    testing::check_float(graph, inputs, outputs, 1e-5);
+    testing::check_secure(graph, inputs, outputs);
+  } catch (const testing::Mismatch& mismatch) {
+    ADD_FAILURE() << name << ", " << signature << ": " << mismatch.message;
+  }
+}
+
+std::vector<std::string> output_names(const std::string& name, const std::string& signature) {
+  const Graph graph = import_model(kMade / name, {.signature = signature});
+  return names(graph, graph.outputs);
+}
+
+std::string refusal_of(const std::string& name) {
+  try {
+    import_model(kMade / name);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(MadeSavedModels, AnswerForEachSignatureThroughNestedFunctionsThatShareVariables) {
+  expect_answers("two_signatures", "serving_default");
+  expect_answers("two_signatures", "twice");
+  EXPECT_THAT(output_names("two_signatures", "twice"), ElementsAre("once", "sum"));
+}
+
+TEST(MadeSavedModels, HaveSeveralInputsAndOutputsInTheOrderOfTheirNames) {
+  const Graph graph = import_model(kMade / "several");
+  EXPECT_THAT(names(graph, graph.outputs), ElementsAre("best", "gap", "total"));
+  std::vector<FloatTensor> inputs;
+  for (const std::string& name : names(graph, graph.inputs))
+    inputs.push_back(read_all("several.in").at(name == "first" ? 0 : 1));
+  testing::check_float(graph, inputs, read_all("several.serving_default.out"), 1e-5);
+  testing::check_secure(graph, inputs, read_all("several.serving_default.out"));
+}
+
+TEST(MadeSavedModels, JoinVariablesThatTensorFlow1StoredInParts) { expect_answers("partitioned", "serving_default"); }
+
+TEST(MadeSavedModels, AnswerAsKerasExportedThem) {
+  expect_answers("exported", "serve");
+  expect_answers("exported", "serving_default");
+}
+
+TEST(MadeSavedModels, TakeTheBranchOfAKnownCondition) { expect_answers("known_condition", "serving_default"); }
+
+TEST(MadeSavedModels, RefuseConditionsOnSecretsAndLoopsWithAdvice) {
+  EXPECT_THAT(refusal_of("secret_condition"), HasSubstr("conditions on computed values are not supported"));
+  EXPECT_THAT(refusal_of("loop"), HasSubstr("Export the model without them"));
+}
+
+// --- One network in every format -------------------------------------------------------------------------------------
+
+constexpr auto kEveryFormat = std::to_array<const char*>(
+    {"saved_model", "network.pb", "network.h5", "network.keras", "network.tflite", "tfjs/model.json", "network.onnx"});
+
+// The costs are those of the first format; the outputs are TensorFlow's own.
+TEST(EveryFormat, GivesProgramsOfTheSameCostWhoseOutputsAgree) {
+  const auto folder = kMade / "every_format";
+  const FloatTensor input = read_npy(folder / "in.npy"), expected = read_npy(folder / "out.npy");
+  std::map<Ring, CostReport> first;
+  for (const char* format : kEveryFormat) {
+    const Graph graph = import_model(folder / format);
+    testing::check_float(graph, {input}, {expected}, 1e-5);
+    for (const Ring ring : {Ring::k32, Ring::k64}) {
+      SCOPED_TRACE(fmt::format("{} in {} bits", format, bits_of(ring)));
+      CompileOptions options;
+      options.ring = ring;
+      options.batch = 1;
+      options.calibration = {input};
+      const Compiled compiled = compile(graph, options);
+      const CostReport cost = dry_cost("porthos", compiled.program);
+      const CostReport& same = first.emplace(ring, cost).first->second;
+      for (const Phase phase : {Phase::kSetup, Phase::kOffline, Phase::kOnline}) {
+        EXPECT_EQ(cost.bytes(phase), same.bytes(phase)) << name_of(phase);
+        EXPECT_EQ(cost.messages(phase), same.messages(phase)) << name_of(phase);
+      }
+      EXPECT_EQ(cost.rounds.by_phase, same.rounds.by_phase);
+      EXPECT_EQ(cost.macs, same.macs);
+      testing::check_secure(graph, {input}, {expected}, ring);
+    }
+  }
 }
 
 }  // namespace

@@ -17,15 +17,27 @@ inline double largest_magnitude(const std::vector<FloatTensor>& tensors) {
   return largest;
 }
 
+// range_of gives the smallest and the largest number.
+inline Interval range_of(const std::vector<FloatTensor>& tensors) {
+  Interval range{0, 0};
+  bool first = true;
+  for (const FloatTensor& tensor : tensors) {
+    for (const double value : tensor.values) {
+      range = {first ? value : std::min(range.low, value), first ? value : std::max(range.high, value)};
+      first = false;
+    }
+  }
+  return range;
+}
+
 inline CompileOptions secure_options(const std::vector<FloatTensor>& inputs) {
   CompileOptions options;
   options.ring = Ring::k64;
   if (inputs.size() == 1) {
     options.calibration = {inputs};
   } else {
-    const double magnitude = largest_magnitude(inputs);
     options.ranges = Ranges::kSynthetic;
-    options.input_range = {-magnitude, magnitude};
+    options.input_range = range_of(inputs);
   }
   return options;
 }

@@ -108,6 +108,8 @@ class Lowering final : public LowerContext {
 
   Lowered run(const std::vector<std::string>& output_names) {
     check_supported();
+    for (size_t i = 0; i < graph_.outputs.size(); ++i)
+      if (graph_.constant(graph_.outputs[i])) refuse_constant(output_names[i]);
     for (ValueId input : graph_.inputs) lower_input(input);
     for (const Node& node : graph_.nodes) {
       node_ = &node;
@@ -190,6 +192,7 @@ class Lowering final : public LowerContext {
   void lower_post_processed();
   void count_from_last();
   void lower_output(ValueId output, const std::string& name);
+  [[noreturn]] void refuse_constant(const std::string& output) const;
   Truncation truncation_to(SlotId x, Use use, double bound, int target) const;
   SlotId rescaled(SlotId x, int target);
   SlotId masked_operand(SlotId x, double largest_weight);
@@ -269,10 +272,13 @@ void Lowering::count_from_last() {
   post_processed_[node_->outputs[0]] = {PostProcess::kIndexFromLast, input_shape(0)[axis], -1};
 }
 
+void Lowering::refuse_constant(const std::string& output) const {
+  throw UserError("{}: output \"{}\" is a constant; there is nothing to compute", graph_.name, output);
+}
+
 void Lowering::lower_output(ValueId output, const std::string& name) {
   const auto found = slots_.find(output);
-  if (found == slots_.end())
-    throw UserError("{}: output \"{}\" is a constant; there is nothing to compute", graph_.name, name);
+  if (found == slots_.end()) refuse_constant(name);
   const auto known = post_processed_.find(output);
   const Post post = known == post_processed_.end() ? Post{} : known->second;
   emitter_.append_output({found->second, options_.recipient, name, options_.policy, post.kind, post.top, post.axis},

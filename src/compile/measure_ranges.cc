@@ -147,6 +147,16 @@ Interval within_attributes(const Node& node, Interval interval) {
   return meet(interval, {node.get_float("at_least", -HUGE_VAL), node.get_float("at_most", HUGE_VAL)});
 }
 
+// range_or is the interval of a node's result, or `otherwise` of a function that is not defined everywhere. (A variable
+// that a handler leaves as it was is taken for uninitialised by GCC 12.)
+Interval range_or(const OpDef& op, const RangeContext& context, const Interval& otherwise) {
+  try {
+    return op.range(context);
+  } catch (const UserError&) {
+    return otherwise;
+  }
+}
+
 // prove_anywhere bounds every value whatever the inputs are: a sum of squares is not negative, a sigmoid lies between 0
 // and 1. A float is finite, so no interval needs to be wider than this.
 std::vector<Interval> prove_anywhere(const Graph& graph) {
@@ -159,11 +169,7 @@ std::vector<Interval> prove_anywhere(const Graph& graph) {
     if (op == nullptr || op->range == nullptr || !is_float(graph, node.outputs[0])) continue;
     RangeContext context{graph, node, {}};
     for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
-    Interval interval = kAnything;
-    try {
-      interval = op->range(context);
-    } catch (const UserError&) {  // a function that is not defined everywhere: nothing is known
-    }
+    const Interval interval = range_or(*op, context, kAnything);
     const bool is_known = interval.low <= interval.high;
     known[index_of(node.outputs[0])] = within_attributes(node, is_known ? meet(interval, kAnything) : kAnything);
   }

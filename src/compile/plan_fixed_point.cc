@@ -72,7 +72,10 @@ class Planner {
       decide(node.outputs[0], &node);
       ask_inputs(node);
     }
-    for (ValueId input : graph_.inputs) decide(input, nullptr);
+    for (ValueId input : graph_.inputs) {
+      limit(input, room(input, 0));  // it may be read by nothing
+      decide(input, nullptr);
+    }
     check_resolution();
     return std::move(plan_);
   }
@@ -87,6 +90,8 @@ class Planner {
 
   void limit_inputs(const Node& node) {
     const ValueId result = node.outputs[0];
+    // Height and width are two linear steps; what is between them is rescaled.
+    if (node.op == "Resize" && role_of(graph_, node) == Role::kLinear) limit(result, room(result, 1));
     for (ValueId input : node.inputs) {
       if (!is_secret(input)) continue;
       if (ops::is_for_recipient(node.op)) {  // computed by the recipient of its input

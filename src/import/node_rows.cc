@@ -57,12 +57,7 @@ void finish_sized_slice(NodeImport& node) {
 }
 
 void finish_sized_parts(NodeImport& node) {
-  Ints sizes = constant_list(node, 1, "list of sizes");
-  if (!sizes.empty() && sizes.back() == -1) {
-    const int64_t before = std::accumulate(sizes.begin(), sizes.end() - 1, int64_t{0});
-    sizes.back() = std::numeric_limits<int64_t>::max() - std::max<int64_t>(before, 0);
-  }
-  finish_slices(node, node.input(0), constant_axis(node, 2), sizes);
+  finish_slices(node, node.input(0), constant_axis(node, 2), constant_list(node, 1, "list of sizes"));
 }
 
 void finish_unpacked(NodeImport& node, int64_t axis) {

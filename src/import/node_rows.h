@@ -21,7 +21,7 @@ void finish_with_ints(NodeImport& node, const std::string& op, const std::string
 
 // finish_sized_slice is Slice with a begin and a size for each axis; a size of -1 means up to the end.
 void finish_sized_slice(NodeImport& node);
-// finish_sized_parts is SplitV: x, sizes, axis. The last size may be -1, the rest.
+// finish_sized_parts is SplitV: x, sizes, axis. One size may be -1, the rest.
 void finish_sized_parts(NodeImport& node);
 // finish_unpacked gives one result for each position of the axis.
 void finish_unpacked(NodeImport& node, int64_t axis);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 namespace treville::import {
 namespace {
@@ -49,6 +50,7 @@ constexpr auto kPlain = std::to_array<PlainOp>({
     {"RealDiv", "Div", 2},
     {"Reciprocal", "Reciprocal", 1},
     {"Relu", "Relu", 1},
+    {"Rint", "Round", 1},
     {"Round", "Round", 1},
     {"Rsqrt", "Rsqrt", 1},
     {"Sigmoid", "Sigmoid", 1},
@@ -184,16 +186,26 @@ void finish_truth(NodeImport& node) {
 void finish_slices(NodeImport& node, ValueId x, int64_t axis, const Ints& sizes) {
   if (sizes.size() < node.result_count())
     node.fail(fmt::format("it has {} results but {} sizes", node.result_count(), sizes.size()));
-  int64_t first = 0;
+  const auto rest = std::find(sizes.begin(), sizes.end(), -1);
+  // What lies behind the rest is counted from the end, so that 0 is the whole extent.
+  int64_t first = 0, behind = 0;
+  for (auto size = sizes.begin(); size != sizes.end(); ++size) {
+    if (size == rest) continue;
+    int64_t& sum = size < rest ? first : behind;
+    if (*size < 0 || __builtin_add_overflow(sum, *size, &sum)) node.fail(fmt::format("a part has size {}", *size));
+  }
+  constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
+  Ints bounds(sizes.size() + 1);
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const bool is_rest = sizes[i] == -1, from_end = bounds[i] < 0 || bounds[i] == kEnd;
+    bounds[i + 1] = is_rest ? -behind : bounds[i] + sizes[i];
+    if ((is_rest || from_end) && bounds[i + 1] == 0) bounds[i + 1] = kEnd;
+  }
   for (size_t i = 0; i < node.result_count(); ++i) {
-    const int64_t size = sizes[i];
-    int64_t end = 0;
-    if (size < 0 || __builtin_add_overflow(first, size, &end)) node.fail(fmt::format("a part has size {}", size));
-    if (node.reads_result(i)) {
-      node.finish_result(i, "Slice", {x},
-                         {{"starts", Ints{first}}, {"ends", Ints{end}}, {"axes", Ints{axis}}, {"steps", Ints{1}}});
-    }
-    first = end;
+    if (!node.reads_result(i)) continue;
+    node.finish_result(
+        i, "Slice", {x},
+        {{"starts", Ints{bounds[i]}}, {"ends", Ints{bounds[i + 1]}}, {"axes", Ints{axis}}, {"steps", Ints{1}}});
   }
 }
 

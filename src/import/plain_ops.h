@@ -27,7 +27,8 @@ std::optional<std::string_view> advice_for(std::string_view name);
 void finish_power(NodeImport& node);
 // finish_truth is 1 where input 0 is not 0: a cast to booleans.
 void finish_truth(NodeImport& node);
-// finish_slices splits x along an axis into parts of the given sizes, one a result; only what is read is computed.
+// finish_slices splits x along an axis into parts of the given sizes, one a result; only what is read is computed. One
+// size may be -1, the rest.
 void finish_slices(NodeImport& node, ValueId x, int64_t axis, const Ints& sizes);
 // finish_parts splits x into as many parts as there are results; `equal` forbids a smaller last part.
 void finish_parts(NodeImport& node, ValueId x, int64_t axis, int64_t parts, bool equal);

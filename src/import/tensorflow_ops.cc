@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 
 #include "import/node_rows.h"
 #include "import/plain_ops.h"
@@ -40,6 +41,24 @@ ValueId number_like(TfNode& node, size_t i, const std::string& name, int64_t val
   return node.constant_step(name, IntTensor(Shape{}, {value}));
 }
 
+ValueId shape_step(TfNode& node, const std::string& name, ValueId x) {
+  return node.step(name, "Shape", {x}, {}, DType::kInt);
+}
+
+// listed makes a constant list of one integer.
+ValueId listed(TfNode& node, const std::string& name, int64_t value) {
+  return node.constant_step(name, IntTensor(Shape{1}, {value}));
+}
+
+// padded_shape is a shape with as many ones behind it as x has dimensions more than `fewer`, a list of one integer.
+ValueId padded_shape(TfNode& node, ValueId shape, ValueId x, ValueId fewer) {
+  const ValueId rank = shape_step(node, "rank", shape_step(node, "shape", x));
+  const ValueId count = node.step("count", "Sub", {rank, fewer});
+  const ValueId one = node.constant_step("one", IntTensor(Shape{}, {1}));
+  const ValueId ones = node.step("ones", "Fill", {count, one}, {}, DType::kInt);
+  return node.step("padded_shape", "Concat", {shape, ones}, {{"axis", int64_t{0}}});
+}
+
 void import_add_n(TfNode& node) { node.finish_folded("Add"); }
 
 void import_power(TfNode& node) { finish_power(node); }
@@ -73,8 +92,26 @@ void import_not_equal(TfNode& node) {
   node.finish("Not", {node.step("equal", "Equal", {node.input(0), node.input(1)})});
 }
 
-void import_select(TfNode& node) {
+void import_select_v2(TfNode& node) {
   node.finish("Where", {node.input(0), node.input(1), node.input(2)}, {}, node.dtype(1));
+}
+
+// TensorFlow 1's Select has a condition for each element, or for each row.
+void import_select(TfNode& node) {
+  const ValueId shape = shape_step(node, "condition_shape", node.input(0));
+  const ValueId padded = padded_shape(node, shape, node.input(1), shape_step(node, "condition_rank", shape));
+  const ValueId rows = node.step("condition", "Reshape", {node.input(0), padded}, {{"allow_zero", int64_t{1}}});
+  node.finish("Where", {rows, node.input(1), node.input(2)}, {}, node.dtype(1));
+}
+
+// 0 where the divisor is.
+void import_div_no_nan(TfNode& node) {
+  const ValueId a = node.input(0), b = node.input(1);
+  const ValueId zero = number_like(node, 1, "zero", 0), one = number_like(node, 1, "one", 1);
+  const ValueId is_zero = node.step("is_zero", "Equal", {b, zero});
+  const ValueId divisor = node.step("divisor", "Where", {is_zero, one, b}, {}, node.dtype(1));
+  const ValueId quotient = node.step("quotient", "Div", {a, divisor});
+  node.finish("Where", {is_zero, zero, quotient}, {}, node.dtype(0));
 }
 
 void import_log1p(TfNode& node) {
@@ -151,15 +188,15 @@ std::string layout_of(const TfNode& node) {
 
 void import_bias_add(TfNode& node) {
   ValueId bias = node.input(1);
-  if (layout_of(node) == "NCHW") {
-    bias = node.step("bias", "Reshape", {bias}, {{"shape", Ints{-1, 1, 1}}, {"allow_zero", int64_t{1}}});
+  if (layout_of(node) == "NCHW") {  // of any rank
+    const ValueId shape = padded_shape(node, listed(node, "channels", -1), node.input(0), listed(node, "before", 2));
+    bias = node.step("bias", "Reshape", {bias, shape}, {{"allow_zero", int64_t{1}}});
   }
   node.finish("Add", {node.input(0), bias});
 }
 
 // spatial picks the spatial numbers of a list with one for each dimension of an image of `dims` spatial dimensions.
-Ints spatial(const TfNode& node, const std::string& key, const std::string& layout, size_t dims) {
-  const Ints values = node.get_ints(key, Ints(dims + 2, 1));
+Ints spatial(const TfNode& node, const std::string& key, const Ints& values, const std::string& layout, size_t dims) {
   if (values.size() != dims + 2 || *std::min_element(values.begin(), values.end()) < 1) {
     node.fail(fmt::format("{} is {}, expected {} numbers of at least 1", key, to_string(Shape(values)), dims + 2));
   }
@@ -169,6 +206,10 @@ Ints spatial(const TfNode& node, const std::string& key, const std::string& layo
   }
   const auto from = values.begin() + static_cast<std::ptrdiff_t>(first);
   return Ints(from, from + static_cast<std::ptrdiff_t>(dims));
+}
+
+Ints spatial(const TfNode& node, const std::string& key, const std::string& layout, size_t dims) {
+  return spatial(node, key, node.get_ints(key, Ints(dims + 2, 1)), layout, dims);
 }
 
 // add_padding sets auto_pad and pads, the latter from explicit_paddings [batch, ..., 2 each] in the layout's order.
@@ -208,9 +249,12 @@ Attributes conv_attributes(const TfNode& node, size_t dims) {
   return attributes;
 }
 
+// How many groups there are is not said: the channels of x are a multiple of the weight's.
 template <size_t kDims>
 void import_conv(TfNode& node) {
-  node.finish("Conv", {node.input(0), node.input(1)}, conv_attributes(node, kDims));
+  Attributes attributes = conv_attributes(node, kDims);
+  attributes["groups"] = int64_t{0};
+  node.finish("Conv", {node.input(0), node.input(1)}, attributes);
 }
 
 // A transposed convolution: input_sizes (the shape of its result), filter [kernel...,out,in], x.
@@ -239,8 +283,46 @@ void import_depthwise_conv2d(TfNode& node) {
   node.finish("Conv", {node.input(0), hwio}, attributes);
 }
 
+// producer_of is the node that computes a value, or null.
+const Node* producer_of(const Graph& graph, ValueId value) {
+  const auto found = std::find_if(graph.nodes.rbegin(), graph.nodes.rend(), [&](const Node& each) {
+    return std::find(each.outputs.begin(), each.outputs.end(), value) != each.outputs.end();
+  });
+  return found == graph.nodes.rend() ? nullptr : &*found;
+}
+
+bool is_number(const Graph& graph, ValueId value, double number) {
+  const Constant* constant = graph.constant(value);
+  if (constant == nullptr || shape_of(*constant).elements() != 1) return false;
+  return static_cast<double>(to_floats(*constant).values[0]) == number;
+}
+
+bool is_filled_with(const Graph& graph, ValueId value, double number) {
+  const Node* fill = producer_of(graph, value);
+  return fill != nullptr && fill->op == "Fill" && is_number(graph, fill->inputs[1], number);
+}
+
+// is_layer_norm recognises how Keras writes a layer normalisation: the rows of [1,rows,size,1] are the channels of a
+// batch normalisation in training, whose scale is 1 and offset 0.
+bool is_layer_norm(TfNode& node) {
+  const Graph& graph = node.graph();
+  if (layout_of(node) != "NCHW" || node.reads_result(1) || node.reads_result(2)) return false;
+  if (!is_filled_with(graph, node.input(1), 1) || !is_filled_with(graph, node.input(2), 0)) return false;
+  const Node* reshape = producer_of(graph, node.input(0));
+  if (reshape == nullptr || reshape->op != "Reshape" || reshape->inputs.size() != 2) return false;
+  const Node* shape = producer_of(graph, reshape->inputs[1]);
+  return shape != nullptr && shape->op == "Stack" && shape->inputs.size() == 4 &&
+         is_number(graph, shape->inputs[0], 1) && is_number(graph, shape->inputs[3], 1);
+}
+
 void import_batch_norm(TfNode& node) {
-  if (node.get_bool("is_training", true)) {
+  const bool is_training = node.get_bool("is_training", true);
+  if (is_training && is_layer_norm(node)) {
+    const ValueId one = node.constant_step("scale", FloatTensor(Shape{1}, {1}));
+    return node.finish("LayerNorm", {node.input(0), one},
+                       {{"axis", int64_t{2}}, {"epsilon", node.get_float("epsilon", static_cast<double>(0.0001F))}});
+  }
+  if (is_training) {
     node.refuse("is_training=true is not supported. Freeze the model for inference.");
   }
   const double epsilon = node.get_float("epsilon", static_cast<double>(0.0001F));
@@ -265,6 +347,14 @@ Attributes pool_attributes(const TfNode& node, size_t dims) {
 template <size_t kDims>
 void import_max_pool(TfNode& node) {
   node.finish("MaxPool", {node.input(0)}, pool_attributes(node, kDims));
+}
+
+// MaxPoolV2 has its window as operands.
+void import_max_pool_v2(TfNode& node) {
+  Attributes attributes = pool_attributes(node, 2);
+  for (const auto& [i, from, to] : {std::tuple(1U, "ksize", "kernel"), std::tuple(2U, "strides", "strides")})
+    attributes[to] = spatial(node, from, constant_list(node, i, from), layout_of(node), 2);
+  node.finish("MaxPool", {node.input(0)}, attributes);
 }
 
 template <size_t kDims>
@@ -296,8 +386,8 @@ void import_reduce(TfNode& node) {
   if (axes->empty()) return node.alias(node.input(0));  // no axes, no reduction
   node.finish(kOp, {node.input(0)}, {{"axes", *axes}, {"keepdims", int64_t{node.get_bool("keep_dims", false)}}});
 }
-constexpr char kReduceMean[] = "ReduceMean", kReduceSum[] = "ReduceSum", kReduceMax[] = "ReduceMax",
-               kReduceMin[] = "ReduceMin", kReduceProd[] = "ReduceProd";
+constexpr char kReduceL2[] = "ReduceL2", kReduceMean[] = "ReduceMean", kReduceSum[] = "ReduceSum",
+               kReduceMax[] = "ReduceMax", kReduceMin[] = "ReduceMin", kReduceProd[] = "ReduceProd";
 
 // L2Loss is half the sum of squares.
 void import_l2_loss(TfNode& node) {
@@ -392,6 +482,15 @@ constexpr char kSpaceToDepth[] = "SpaceToDepth", kDepthToSpace[] = "DepthToSpace
 void import_space_to_batch(TfNode& node) { finish_space_to_batch(node); }
 void import_batch_to_space(TfNode& node) { finish_batch_to_space(node); }
 
+// The older pair has one block for height and width.
+template <const char* kOp>
+void import_image_blocks(TfNode& node) {
+  const int64_t block = node.get_int("block_size", 0);
+  const ValueId blocks = node.constant_step("blocks", IntTensor(Shape{2}, {block, block}));
+  node.finish(kOp, {node.input(0), blocks, node.input(1)});
+}
+constexpr char kSpaceToBatch[] = "SpaceToBatch", kBatchToSpace[] = "BatchToSpace";
+
 // --- Shape sub-graphs ------------------------------------------------------------------------------------------------
 
 void import_shape(TfNode& node) { node.finish("Shape", {node.input(0)}, {}, DType::kInt); }
@@ -407,13 +506,34 @@ void import_pack(TfNode& node) {
   node.finish("Stack", node.inputs_from(0), {{"axis", node.get_int("axis", 0)}});
 }
 
-void import_zeros_like(TfNode& node) {
-  const ValueId shape = node.step("shape", "Shape", {node.input(0)}, {}, DType::kInt);
-  node.finish("Fill", {shape, number_like(node, 0, "value", 0)}, {}, node.dtype(0));
+template <int64_t kValue>
+void import_filled_like(TfNode& node) {
+  const ValueId shape = shape_step(node, "shape", node.input(0));
+  node.finish("Fill", {shape, number_like(node, 0, "value", kValue)}, {}, node.dtype(0));
 }
-void import_ones_like(TfNode& node) {
-  const ValueId shape = node.step("shape", "Shape", {node.input(0)}, {}, DType::kInt);
-  node.finish("Fill", {shape, number_like(node, 0, "value", 1)}, {}, node.dtype(0));
+
+// The largest table of ones and zeros that constant indices become.
+constexpr int64_t kMostOneHot = int64_t{1} << 24;
+
+void import_one_hot(TfNode& node) {
+  const auto* indices = node.constant(0) != nullptr ? std::get_if<IntTensor>(node.constant(0)) : nullptr;
+  const auto depth = node.constant_number(1), on = node.constant_number(2), off = node.constant_number(3);
+  if (indices == nullptr || !depth || !on || !off) node.refuse("{}", advice_for("OneHot").value_or("not supported"));
+  if (node.get_int("axis", -1) != -1) node.refuse("an axis other than the last is not supported");
+  const auto count = static_cast<int64_t>(indices->values.size());
+  if (!(*depth >= 0) || *depth * static_cast<double>(count) > static_cast<double>(kMostOneHot))
+    node.refuse("a table of {} rows of {} is not supported", count, *depth);
+  const auto width = static_cast<int64_t>(*depth);
+  Ints dims = indices->shape.dims();
+  dims.push_back(width);
+  node.state().fills.spend(count * width, node.where());
+  FloatTensor table(Shape(dims), std::vector<float>(static_cast<size_t>(count * width), static_cast<float>(*off)));
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t at = indices->values[static_cast<size_t>(i)];
+    if (at >= 0 && at < width) table.values[static_cast<size_t>(i * width + at)] = static_cast<float>(*on);
+  }
+  if (node.dtype(2) == DType::kFloat) return node.finish(table);
+  node.finish(IntTensor(table.shape, std::vector<int64_t>(table.values.begin(), table.values.end())));
 }
 
 void import_size(TfNode& node) {
@@ -431,6 +551,36 @@ void import_fill(TfNode& node) { node.finish("Fill", {node.input(0), node.input(
 
 void import_range(TfNode& node) { node.finish("Range", {node.input(0), node.input(1), node.input(2)}); }
 
+// A running sum is a product with a triangle of ones, along an axis that goes last for that. Neither the rank nor the
+// extent is known yet: lists of integers compute the permutations and the triangle.
+void import_cumsum(TfNode& node) {
+  if (node.dtype(0) != DType::kFloat) node.refuse("integers are not supported");
+  const ValueId x = node.input(0), zero = listed(node, "zero", 0), one = listed(node, "one", 1);
+  const ValueId shape = shape_step(node, "shape", x), rank = shape_step(node, "rank", shape);
+  const int64_t axis = constant_axis(node, 1);
+  ValueId at = listed(node, "axis", axis);
+  if (axis < 0) at = node.step("axis_from_front", "Add", {rank, at});
+  const ValueId next = node.step("next", "Add", {at, one}), last = node.step("last", "Sub", {rank, one});
+  const ValueId before = node.step("before", "Range", {zero, at, one});
+  const ValueId after = node.step("after", "Range", {next, rank, one});
+  const ValueId moved_after = node.step("moved_after", "Range", {at, last, one});
+  const ValueId to_last = node.step("to_last", "Concat", {before, after, at}, {{"axis", int64_t{0}}});
+  const ValueId back = node.step("back", "Concat", {before, last, moved_after}, {{"axis", int64_t{0}}});
+  const ValueId count = node.step("count", "Gather", {shape, at}, {{"axis", int64_t{0}}});
+  const ValueId places = node.step("places", "Range", {zero, count, one});
+  const ValueId from = node.step("from", "Unsqueeze", {places}, {{"axes", Ints{1}}});
+  const ValueId to = node.step("to", "Unsqueeze", {places}, {{"axes", Ints{0}}});
+  const bool is_reverse = node.get_bool("reverse", false), is_exclusive = node.get_bool("exclusive", false);
+  const std::string order =
+      is_reverse ? (is_exclusive ? "Greater" : "GreaterEqual") : (is_exclusive ? "Less" : "LessEqual");
+  const ValueId triangle = node.step("triangle", "Cast", {node.step("order", order, {from, to})},
+                                     {{"to", std::string("float")}}, DType::kFloat);
+  const ValueId rows =
+      node.step("rows", "Unsqueeze", {node.step("moved", "Transpose", {x, to_last})}, {{"axes", Ints{0}}});
+  const ValueId sums = node.step("sums", "MatMul", {rows, triangle});
+  node.finish("Transpose", {node.step("sum", "Squeeze", {sums}, {{"axes", Ints{0}}}), back});
+}
+
 struct TfRow {
   std::string_view op;
   void (*import)(TfNode& node);
@@ -438,6 +588,8 @@ struct TfRow {
 
 constexpr auto kRows = std::to_array<TfRow>({
     {"AddN", import_add_n},
+    {"All", import_reduce<kReduceMin>},
+    {"Any", import_reduce<kReduceMax>},
     {"ArgMax", import_arg<kArgMax>},
     {"ArgMin", import_arg<kArgMin>},
     {"AvgPool", import_avg_pool<2>},
@@ -445,6 +597,7 @@ constexpr auto kRows = std::to_array<TfRow>({
     {"BatchMatMul", import_batch_mat_mul},
     {"BatchMatMulV2", import_batch_mat_mul},
     {"BatchMatMulV3", import_batch_mat_mul},
+    {"BatchToSpace", import_image_blocks<kBatchToSpace>},
     {"BatchToSpaceND", import_batch_to_space},
     {"BiasAdd", import_bias_add},
     {"BroadcastTo", import_broadcast_to},
@@ -458,11 +611,14 @@ constexpr auto kRows = std::to_array<TfRow>({
     {"Conv2DBackpropInput", import_conv_backprop_input<2>},
     {"Conv3D", import_conv<3>},
     {"Conv3DBackpropInputV2", import_conv_backprop_input<3>},
+    {"Cumsum", import_cumsum},
     {"DepthToSpace", import_blocks<kDepthToSpace>},
     {"DepthwiseConv2dNative", import_depthwise_conv2d},
+    {"DivNoNan", import_div_no_nan},
     {"Einsum", import_einsum},
     {"Elu", import_elu},
     {"EnsureShape", import_alias},
+    {"EuclideanNorm", import_reduce<kReduceL2>},
     {"ExpandDims", import_expand_dims},
     {"Expm1", import_expm1},
     {"Fill", import_fill},
@@ -475,6 +631,9 @@ constexpr auto kRows = std::to_array<TfRow>({
     {"GatherV2", import_gather},
     {"Identity", import_alias},
     {"IdentityN", import_identity_n},
+    {"IsFinite", import_filled_like<1>},
+    {"IsInf", import_filled_like<0>},
+    {"IsNan", import_filled_like<0>},
     {"L2Loss", import_l2_loss},
     {"LRN", import_lrn},
     {"LeakyRelu", import_leaky_relu},
@@ -483,11 +642,13 @@ constexpr auto kRows = std::to_array<TfRow>({
     {"Max", import_reduce<kReduceMax>},
     {"MaxPool", import_max_pool<2>},
     {"MaxPool3D", import_max_pool<3>},
+    {"MaxPoolV2", import_max_pool_v2},
     {"Mean", import_reduce<kReduceMean>},
     {"Min", import_reduce<kReduceMin>},
     {"MirrorPad", import_mirror_pad},
     {"NotEqual", import_not_equal},
-    {"OnesLike", import_ones_like},
+    {"OneHot", import_one_hot},
+    {"OnesLike", import_filled_like<1>},
     {"Pack", import_pack},
     {"Pad", import_pad},
     {"PadV2", import_pad},
@@ -503,13 +664,14 @@ constexpr auto kRows = std::to_array<TfRow>({
     {"ResizeNearestNeighbor", import_resize_nearest},
     {"ReverseV2", import_reverse},
     {"Select", import_select},
-    {"SelectV2", import_select},
+    {"SelectV2", import_select_v2},
     {"Selu", import_selu},
     {"Shape", import_shape},
     {"Size", import_size},
     {"Slice", import_slice},
     {"Snapshot", import_alias},
     {"Softmax", import_softmax},
+    {"SpaceToBatch", import_image_blocks<kSpaceToBatch>},
     {"SpaceToBatchND", import_space_to_batch},
     {"SpaceToDepth", import_blocks<kSpaceToDepth>},
     {"Split", import_split},
@@ -525,7 +687,7 @@ constexpr auto kRows = std::to_array<TfRow>({
     {"Transpose", import_transpose},
     {"TruncateDiv", import_truncate_div},
     {"Unpack", import_unpack},
-    {"ZerosLike", import_zeros_like},
+    {"ZerosLike", import_filled_like<0>},
 });
 
 const TfRow* find_row(std::string_view op) {

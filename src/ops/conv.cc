@@ -16,7 +16,12 @@ void check_weight(InferContext& context, const ImageShape& image) {
     context.fail(
         fmt::format("expected a weight [kernel...,in/groups,out] of rank {}, found {}", rank, to_string(weight)));
   }
-  const int64_t groups = context.node().get_int("groups", 1);
+  int64_t groups = context.node().get_int("groups", 1);
+  if (groups == 0) {  // what the weight's channels say
+    const bool divides = weight[rank - 2] > 0 && image.channels % weight[rank - 2] == 0;
+    groups = divides ? image.channels / weight[rank - 2] : 1;
+    context.node().attributes["groups"] = groups;
+  }
   check_groups(context, groups, image.channels, weight[rank - 1]);
   if (weight[rank - 2] != image.channels / groups) {
     context.fail(fmt::format("input {} has {} channels in {} groups, but the weight {} expects {} in a group",

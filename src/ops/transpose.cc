@@ -9,15 +9,18 @@
 namespace treville::ops {
 namespace {
 
-Ints permutation_of(const Node& node, const Constant* constant, int rank) {
+Ints permutation_of(const Node& node, int rank) {
   Ints reversed(static_cast<size_t>(rank));
   std::iota(reversed.rbegin(), reversed.rend(), 0);
-  return list_of(node, "perm", constant).value_or(reversed);
+  return node.get_ints("perm", reversed);
 }
 
 void infer(InferContext& context) {
   check_inputs(context, 1, 2);
-  if (context.input_count() > 1) context.ints(1);
+  if (context.input_count() > 1) {  // passes read the attribute
+    context.node().attributes["perm"] = context.ints(1);
+    context.node().inputs.resize(1);
+  }
   const Shape& shape = context.shape(0);
   if (context.node().get_int("swap_last", 0) != 0) {
     Ints swapped(shape.dims().size());
@@ -26,7 +29,7 @@ void infer(InferContext& context) {
     std::swap(swapped[swapped.size() - 1], swapped[swapped.size() - 2]);
     context.node().attributes = {{"perm", swapped}};
   }
-  Ints permutation = permutation_of(context.node(), context.constant(1), shape.rank());
+  Ints permutation = permutation_of(context.node(), shape.rank());
   Ints sorted = permutation, all(shape.dims().size());
   std::iota(all.begin(), all.end(), 0);
   std::sort(sorted.begin(), sorted.end());
@@ -37,15 +40,12 @@ void infer(InferContext& context) {
 }
 
 std::vector<Constant> evaluate(const Graph&, const Node& node, Inputs inputs) {
-  return of_either(inputs[0], [&](const auto& x) {
-    return ops::transpose(x, permutation_of(node, given(inputs, 1), x.shape.rank()));
-  });
+  return of_either(inputs[0], [&](const auto& x) { return ops::transpose(x, permutation_of(node, x.shape.rank())); });
 }
 
 void lower(LowerContext& context) {
   const SlotId x = require_secret(context, 0);
-  const Constant* constant = context.node().inputs.size() > 1 ? context.constant(1) : nullptr;
-  const Ints permutation = permutation_of(context.node(), constant, context.type(x).shape.rank());
+  const Ints permutation = permutation_of(context.node(), context.type(x).shape.rank());
   if (std::is_sorted(permutation.begin(), permutation.end())) return context.set_result(x);
   context.set_result(context.emit(TransposeStep{x, permutation}));
 }

@@ -1,0 +1,17 @@
+
+3
+x0Placeholder*
+dtype0*
+shape
+:
+3
+x1Placeholder*
+dtype0*
+shape
+:
+
+AddAddV2x0x1*
+T0
+"
+IdentityIdentityAdd*
+T0"í

@@ -1,0 +1,18 @@
+
+3
+x0Placeholder*
+dtype0*
+shape
+:
+3
+x1Placeholder*
+dtype0*
+shape
+:
+(
+IdentityIdentity	LessEqual*
+T0
+
+'
+	LessEqual	LessEqualx0x1*
+T0"í

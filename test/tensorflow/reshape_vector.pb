@@ -1,0 +1,17 @@
+
+3
+x0Placeholder*
+dtype0*
+shape
+:
+;
+Reshape/shapeConst*
+dtype0*
+valueB:
+&
+IdentityIdentityReshape*
+T0
+<
+ReshapeReshapex0Reshape/shape*
+Tshape0*
+T0"í

@@ -1,0 +1,17 @@
+
+3
+x0Placeholder*
+dtype0*
+shape
+:
+3
+x1Placeholder*
+dtype0*
+shape
+:
+"
+IdentityIdentitySub*
+T0
+
+SubSubx0x1*
+T0"í

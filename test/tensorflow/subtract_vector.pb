@@ -1,0 +1,16 @@
+
+3
+x0Placeholder*
+dtype0*
+shape
+:
+/
+x1Placeholder*
+dtype0*
+shape:
+"
+IdentityIdentitySub*
+T0
+
+SubSubx0x1*
+T0"í
