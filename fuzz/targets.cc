@@ -1,12 +1,19 @@
 #include "fuzz/targets.h"
 
 #include <google/protobuf/stubs/logging.h>
+#include <leveldb/env.h>
+#include <leveldb/options.h>
+#include <leveldb/table_builder.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,7 +25,11 @@
 #include "import/hdf5_file.h"
 #include "import/keras_model.h"
 #include "import/onnx.h"
+#include "import/saved_model.h"
+#include "import/sorted_table.h"
+#include "import/tensor_bundle.h"
 #include "import/tensorflow.h"
+#include "import/tfjs_graph.h"
 #include "import/tflite.h"
 #include "net/frame.h"
 #include "party/federation.h"
@@ -26,6 +37,7 @@
 #include "program/digest.h"
 #include "program/text.h"
 #include "program/weights.h"
+#include "saved_model_format.pb.h"
 
 namespace treville::fuzz {
 namespace {
@@ -48,6 +60,82 @@ class MemoryFile {
  private:
   int file_;
 };
+
+// MemoryFolder is one folder of this process, for models of several files. It stays until the process ends.
+class MemoryFolder {
+ public:
+  static const MemoryFolder& instance() {
+    static const MemoryFolder folder;
+    return folder;
+  }
+  const std::filesystem::path& path() const { return path_; }
+  void write_file(const std::string& name, std::string_view bytes) const {
+    std::ofstream(path_ / name, std::ios::binary) << bytes;
+  }
+
+ private:
+  MemoryFolder() : path_(std::filesystem::temp_directory_path() / fmt::format("treville-fuzz-{}", getpid())) {
+    std::filesystem::create_directories(path_ / "variables");
+  }
+  ~MemoryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::filesystem::path path_;
+};
+
+// Pieces cuts an input into parts: each is its length in two bytes, then so many bytes, or what is left.
+class Pieces {
+ public:
+  explicit Pieces(Bytes bytes) : left_(bytes) {}
+  bool has_more() const { return left_.size() >= 2; }
+  Bytes next() {
+    if (!has_more()) return {};
+    const size_t length = std::min<size_t>(left_[0] + (left_[1] << 8), left_.size() - 2);
+    const Bytes piece = left_.subspan(2, length);
+    left_ = left_.subspan(2 + length);
+    return piece;
+  }
+
+ private:
+  Bytes left_;
+};
+
+// StringFile takes what LevelDB writes.
+class StringFile : public leveldb::WritableFile {
+ public:
+  leveldb::Status Append(const leveldb::Slice& data) override {
+    bytes.append(data.data(), data.size());
+    return leveldb::Status::OK();
+  }
+  leveldb::Status Close() override { return leveldb::Status::OK(); }
+  leveldb::Status Flush() override { return leveldb::Status::OK(); }
+  leveldb::Status Sync() override { return leveldb::Status::OK(); }
+  std::string bytes;
+};
+
+// index_of_entries is a table with the given keys and values in turn, and the checksums that no fuzzer would guess.
+std::string index_of_entries(Pieces& pieces) {
+  std::map<std::string, std::string> entries;
+  while (pieces.has_more()) {
+    std::string key(text_of(pieces.next()));
+    entries[std::move(key)] = text_of(pieces.next());
+  }
+  StringFile file;
+  leveldb::Options options;
+  options.compression = leveldb::kNoCompression;
+  leveldb::TableBuilder builder(options, &file);
+  for (const auto& [key, value] : entries) builder.Add(key, value);
+  CHECK(builder.Finish().ok(), "the table was not written");
+  return file.bytes;
+}
+
+// write_checkpoint writes one: the first piece is its shard, the others its index.
+void write_checkpoint(Pieces& pieces) {
+  const MemoryFolder& folder = MemoryFolder::instance();
+  folder.write_file("variables/variables.data-00000-of-00001", text_of(pieces.next()));
+  folder.write_file("variables/variables.index", index_of_entries(pieces));
+}
 
 template <class F>
 bool is_accepted(const F& parse) {
@@ -122,6 +210,52 @@ bool accepts_keras_file(Bytes bytes) {
     const bool is_hdf5 = import::Hdf5File::is_hdf5(file);
     check_model(is_hdf5 ? import::import_keras_h5(std::move(file), "fuzz.h5", {})
                         : import::import_keras_archive(std::move(file), "fuzz.keras", {}));
+  });
+}
+
+bool accepts_sorted_table(Bytes bytes) {
+  return is_accepted([&] { import::read_sorted_table(std::string(text_of(bytes)), "fuzz.index"); });
+}
+
+// accepts_checkpoint reads whatever a checkpoint's index names, as tensors, parts of tensors and texts.
+bool accepts_checkpoint(Bytes bytes) {
+  Pieces pieces(bytes);
+  write_checkpoint(pieces);
+  return is_accepted([&] {
+    const import::TensorBundle bundle(MemoryFolder::instance().path() / "variables" / "variables", "fuzz");
+    bool reads_one = false;
+    for (const std::string& name : bundle.names()) {
+      reads_one |= is_accepted([&] { bundle.read(name); });
+      reads_one |= is_accepted([&] { bundle.read(name, "4 3 1,2:-"); });
+      reads_one |= is_accepted([&] { bundle.read_string(name); });
+    }
+    if (!reads_one) throw UserError("nothing can be read");
+  });
+}
+
+// accepts_saved_model takes the first piece as saved_model.pb, the others as its checkpoint.
+bool accepts_saved_model(Bytes bytes) {
+  Pieces pieces(bytes);
+  const Bytes model = pieces.next();
+  write_checkpoint(pieces);
+  return is_accepted([&] {
+    check_model(import::import_saved_model(parse_message<tf_format::SavedModel>(model), MemoryFolder::instance().path(),
+                                           "fuzz", {}));
+  });
+}
+
+// accepts_tfjs takes the bytes up to the first zero as a model.json, those behind it as its shard "s".
+bool accepts_tfjs(Bytes bytes) {
+  const std::string_view all = text_of(bytes);
+  const size_t end = std::min(all.find('\0'), all.size());
+  const MemoryFolder& folder = MemoryFolder::instance();
+  folder.write_file("s", all.substr(std::min(end + 1, all.size())));
+  const std::string text(all.substr(0, end));
+  return is_accepted([&] {
+    auto model = import::import_tfjs_graph(text, folder.path(), "model.json", {});
+    if (!model) model = import::import_tfjs_layers(text, folder.path(), "model.json", {});
+    if (!model) throw UserError("another format");
+    check_model(std::move(*model));
   });
 }
 
@@ -229,6 +363,7 @@ bool accepts_federation(Bytes bytes) {
 }
 
 constexpr auto kTargets = std::to_array<FuzzTarget>({
+    {"checkpoint", accepts_checkpoint},
     {"federation", accepts_federation},
     {"frame_header", accepts_frame_header},
     {"graphdef", accepts_graphdef},
@@ -242,6 +377,9 @@ constexpr auto kTargets = std::to_array<FuzzTarget>({
     {"onnx", accepts_onnx},
     {"preprocess", accepts_preprocess},
     {"program", accepts_program},
+    {"saved_model", accepts_saved_model},
+    {"sorted_table", accepts_sorted_table},
+    {"tfjs", accepts_tfjs},
     {"tflite", accepts_tflite},
     {"weights", accepts_weights},
 });

@@ -411,6 +411,11 @@ ValueId expand_softmax(GraphBuilder& b, const Node& node) {
   if (node.get_int("joint", 0) != 0)
     for (int axis = first + 1; axis < rank; ++axis) axes.push_back(axis);
   const auto count = static_cast<double>(ops::reduced_count(b.shape(x), axes));
+  if (count == 1) {  // whatever x is
+    FloatTensor ones(b.shape(x));
+    std::fill(ones.values.begin(), ones.values.end(), 1.0F);
+    return b.constant(std::move(ones));
+  }
   const std::map<std::string, Attribute> over = {{"axes", axes}, {"keepdims", int64_t{1}}};
   const ValueId shifted = b.add("Sub", {x, b.add("ReduceMax", {x}, over)}, {{"at_most", 0.0}});
   const ValueId powers = b.add("Exp", {shifted});

@@ -57,7 +57,7 @@ void GraphBuilder::finish(ValueId result, ValueId output) {
   node.inputs = {result};
   node.outputs = {output};
   if (!same_shape) node.attributes["shape"] = shape(output).dims();
-  if (same_shape && !graph_.nodes.empty() && graph_.nodes.back().outputs == std::vector<ValueId>{result}) {
+  if (same_shape && graph_.nodes.size() > first_ && graph_.nodes.back().outputs == std::vector<ValueId>{result}) {
     graph_.nodes.back().outputs[0] = output;  // the last node itself gives it
     return;
   }

@@ -13,7 +13,7 @@ namespace treville {
 class GraphBuilder {
  public:
   // Nodes are appended to graph.nodes; `replaced` is not among them.
-  GraphBuilder(Graph& graph, const Node& replaced) : graph_(graph), replaced_(replaced) {}
+  GraphBuilder(Graph& graph, const Node& replaced) : graph_(graph), replaced_(replaced), first_(graph.nodes.size()) {}
 
   const Graph& graph() const { return graph_; }
   const Shape& shape(ValueId value) const;
@@ -31,6 +31,7 @@ class GraphBuilder {
  private:
   Graph& graph_;
   const Node& replaced_;
+  const size_t first_;  // nodes before it are not this builder's
   int count_ = 0;
 };
 

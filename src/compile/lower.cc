@@ -142,7 +142,10 @@ class Lowering final : public LowerContext {
   }
   const SlotType& type(SlotId slot) const override { return emitter_.types[index_of(slot)]; }
 
-  SlotId emit(StepBody body) override { return emit(std::move(body), result_plan().range.bound); }
+  SlotId emit(StepBody body) override {
+    const double bound = bound_of(body);
+    return emit(std::move(body), bound);
+  }
   SlotId emit(StepBody body, double bound) override {
     const std::vector<SlotId> read = operands(body);
     const SlotId result = emitter_.append(std::move(body), node_->name, bound);
@@ -187,6 +190,13 @@ class Lowering final : public LowerContext {
   ValueId input_value(int input) const { return node_->inputs[static_cast<size_t>(input)]; }
   const ValuePlan& result_plan() const { return plan_.of(node_->outputs[0]); }
 
+  // bound_of: what is only moved is no larger than before, whatever margin its own range got.
+  double bound_of(const StepBody& body) const {
+    const double planned = result_plan().range.bound;
+    const bool moves = std::holds_alternative<SliceStep>(body) || std::holds_alternative<GatherStep>(body) ||
+                       std::holds_alternative<ReshapeStep>(body) || std::holds_alternative<TransposeStep>(body);
+    return moves ? std::min(planned, type(operands(body)[0]).bound) : planned;
+  }
   void check_supported() const;
   void lower_input(ValueId input);
   void lower_post_processed();
@@ -198,6 +208,7 @@ class Lowering final : public LowerContext {
   SlotId masked_operand(SlotId x, double largest_weight);
   SlotId undivided(SlotId x);
   SlotId factor(SlotId x);
+  SlotId extended(SlotId x, double bound);
   SlotId with_divisor(SlotId x, int64_t divisor);
   int wanted_scale(SlotId x) const {
     const auto found = wanted_scale_.find(x);
@@ -419,6 +430,14 @@ SlotId Lowering::product(SlotId a, SlotId b, const ProductGeometry& geometry) {
   return emit(ProductStep{a, b, geometry});
 }
 
+// extended gives x over the full ring when what becomes of it, up to `bound`, does not fit what is known of x: a
+// maximum is known modulo few bits. What is masked later needs one bit more.
+SlotId Lowering::extended(SlotId x, double bound) {
+  const SlotType& held = type(x);
+  const int needed = width_bits(bound * static_cast<double>(held.divisor), held.scale.value()) + 1;
+  return held.modulus.value() < width_ && needed > held.modulus.value() ? rescaled(x, effective(held)) : x;
+}
+
 // with_divisor multiplies the integers of x so that `divisor` (a multiple of its own) stands behind them.
 SlotId Lowering::with_divisor(SlotId x, int64_t divisor) {
   const int64_t factor = divisor / type(x).divisor;
@@ -436,11 +455,20 @@ LowerContext::Alignment Lowering::align(std::vector<SlotId> slots) {
   for (SlotId& slot : slots) {
     // What a linear layer reads must be masked: parts of a concatenation each once, here.
     const bool masks = is_concat && result_plan().wants_mask && !is_full_mask(slot);
-    const int room = result_plan().limit - log2_of(divisor);
+    const int room = result_plan().limit - static_cast<int>(std::ceil(std::log2(static_cast<double>(divisor))));
     if (masks || type(slot).scale.value() > room) slot = rescaled(slot, std::min(wanted_scale(slot), room));
+    if (const int64_t factor = divisor / type(slot).divisor; factor > 1)
+      slot = extended(slot, type(slot).bound * static_cast<double>(factor));
     slot = with_divisor(slot, divisor);
     top = std::max(top, type(slot).scale.value());
   }
+  // Beside a coarse value of a wide range a tiny one needs no more bits than the ring can shift the coarse one by.
+  int coarsest = top;
+  for (SlotId slot : slots) coarsest = std::min(coarsest, type(slot).scale.value());
+  const int finest = coarsest + width_ - 1;
+  for (SlotId& slot : slots)
+    if (type(slot).scale.value() > finest) slot = rescaled(slot, finest - log2_of(divisor));
+  top = std::min(top, finest);
   Alignment result;
   for (SlotId slot : slots) {
     const int shift = top - type(slot).scale.value();
@@ -454,7 +482,8 @@ LowerContext::Alignment Lowering::align(std::vector<SlotId> slots) {
 
 // add_constant becomes the bias of a linear step when this node alone reads it.
 SlotId Lowering::add_constant(SlotId x, const FloatTensor& c, double bound) {
-  const SlotType& held = type(x);
+  x = extended(x, bound);
+  const SlotType held = type(x);
   const ConstantId id =
       emitter_.add_constant(node_->name + "_b", c, static_cast<double>(held.divisor), held.scale.value());
   Step& step = emitter_.producer(x);

@@ -147,20 +147,23 @@ Interval within_attributes(const Node& node, Interval interval) {
   return meet(interval, {node.get_float("at_least", -HUGE_VAL), node.get_float("at_most", HUGE_VAL)});
 }
 
-// range_or is the interval of a node's result, or `otherwise` of a function that is not defined everywhere. (A variable
-// that a handler leaves as it was is taken for uninitialised by GCC 12.)
-Interval range_or(const OpDef& op, const RangeContext& context, const Interval& otherwise) {
+// A float is finite, so no interval needs to be wider than this.
+constexpr Interval kAnything{-1e38, 1e38};
+
+// range_or_anything is the operation's rule, and everything where the function is not defined everywhere: nothing is
+// known then. It returns from within: GCC 12 loses what an aggregate held before an assignment that throws.
+Interval range_or_anything(const OpDef& op, const RangeContext& context) {
   try {
-    return op.range(context);
+    const Interval interval = op.range(context);
+    return interval.low <= interval.high ? meet(interval, kAnything) : kAnything;
   } catch (const UserError&) {
-    return otherwise;
+    return kAnything;
   }
 }
 
 // prove_anywhere bounds every value whatever the inputs are: a sum of squares is not negative, a sigmoid lies between 0
 // and 1. A float is finite, so no interval needs to be wider than this.
 std::vector<Interval> prove_anywhere(const Graph& graph) {
-  constexpr Interval kAnything{-1e38, 1e38};
   std::vector<Interval> known(graph.value_count(), kAnything);
   for (size_t i = 0; i < known.size(); ++i)
     if (const FloatTensor* constant = float_constant(graph, ValueId(i))) known[i] = interval_of(*constant);
@@ -169,9 +172,7 @@ std::vector<Interval> prove_anywhere(const Graph& graph) {
     if (op == nullptr || op->range == nullptr || !is_float(graph, node.outputs[0])) continue;
     RangeContext context{graph, node, {}};
     for (ValueId input : node.inputs) context.inputs.push_back(known[index_of(input)]);
-    const Interval interval = range_or(*op, context, kAnything);
-    const bool is_known = interval.low <= interval.high;
-    known[index_of(node.outputs[0])] = within_attributes(node, is_known ? meet(interval, kAnything) : kAnything);
+    known[index_of(node.outputs[0])] = within_attributes(node, range_or_anything(*op, context));
   }
   return known;
 }

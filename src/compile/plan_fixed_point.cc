@@ -64,6 +64,7 @@ class Planner {
 
   FixedPointPlan run() {
     note_divisors();
+    for (ValueId input : graph_.inputs) limit(input, room(input, 0));  // also where nothing reads it
     for (ValueId output : graph_.outputs) limit(output, room(output, 0));
     for (size_t i = graph_.nodes.size(); i-- > 0;) limit_inputs(graph_.nodes[i]);
     for (ValueId output : graph_.outputs) wants_[index_of(output)].push_back(of(output).limit);
@@ -90,8 +91,7 @@ class Planner {
 
   void limit_inputs(const Node& node) {
     const ValueId result = node.outputs[0];
-    // Height and width are two linear steps; what is between them is rescaled.
-    if (node.op == "Resize" && role_of(graph_, node) == Role::kLinear) limit(result, room(result, 1));
+    limit_stages(node);
     for (ValueId input : node.inputs) {
       if (!is_secret(input)) continue;
       if (ops::is_for_recipient(node.op)) {  // computed by the recipient of its input
@@ -125,6 +125,15 @@ class Planner {
     }
   }
 
+  // limit_stages: what is resized along one axis, or averaged over rows and columns, is masked for the next stage; a
+  // cubic may have grown it to less than four times as much.
+  void limit_stages(const Node& node) {
+    const bool is_resize = node.op == "Resize" && role_of(graph_, node) == Role::kLinear;
+    if (!is_resize && node.op != "AveragePool") return;
+    if (!is_resize && node.get_ints("kernel").size() < 3) return;
+    limit(node.outputs[0], room(node.inputs[0], node.get_string("mode", "nearest") == "cubic" ? 3 : 1));
+  }
+
   // note_divisors finds the values behind which a divisor may stand: averages over counts that are no power of two, and
   // what is computed from them before the next linear layer.
   void note_divisors() {
@@ -148,7 +157,9 @@ class Planner {
     const int growth = static_cast<int>(std::ceil(std::log2(static_cast<double>(count))));
     const bool is_average = node.op != "ReduceSum";
     limit(input, of(node.outputs[0]).limit - (is_average ? growth : 0));
-    if (count > 1) limit(input, room(input, 0) - growth);
+    // Parts of a value are steps on all of it.
+    if (count > 1 || node.op == "Resize" || node.op == "Slice" || node.op == "Gather")
+      limit(input, room(input, 0) - growth);
   }
 
   // decide settles the scale of a value from what its readers asked for.
@@ -168,12 +179,19 @@ class Planner {
     value.scale = static_cast<int>(std::floor(scale + 0.5));
   }
 
+  // opened_by_clip is what a clip adds to its operand: it is moved by one of its bounds, and cut at their distance.
+  static double opened_by_clip(const Node& node) {
+    const double low = node.get_float("min", 0), high = node.get_float("max", 0);
+    if (!node.has("max")) return std::abs(low);
+    return node.has("min") ? std::abs(low) + std::max(high - low, 0.0) : std::abs(high);
+  }
+
   // opened_bits: the integer bits of the value that a node opens, or of its result when it opens nothing.
   int opened_bits(const Node& node) {
     const Role role = role_of(graph_, node);
     const bool opens = role == Role::kActivation || role == Role::kMaximum || role == Role::kSign;
     int bits = magnitude_bits(of(opens ? node.inputs[0] : node.outputs[0]).range.bound);
-    if (node.op == "Clip") bits = magnitude_bits(of(node.inputs[0]).range.bound + node.get_float("max", 0));
+    if (node.op == "Clip") bits = magnitude_bits(of(node.inputs[0]).range.bound + opened_by_clip(node));
     return bits;
   }
 

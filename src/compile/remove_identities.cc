@@ -34,7 +34,9 @@ bool changes_nothing(const Graph& graph, const Node& node) {
   if (!before || !after || *before != *after) return false;
   if (graph.value(node.inputs[0]).dtype != graph.value(node.outputs[0]).dtype) return false;
   if (op == "Reshape" || op == "Flatten" || op == "Squeeze" || op == "Unsqueeze") return true;
-  if (op == "Cast" || op == "Pad" || op == "Concat") return true;
+  if (op == "Cast" || op == "Concat") return true;
+  // Pads that cut on one side and add on the other move what is there.
+  if (op == "Pad") return all_equal(list_of(graph, node, "pads", 1).value_or(std::vector<int64_t>{1}), 0);
   if (op == "Transpose") return keeps_order(graph, node);
   if (op == "Slice") return all_equal(list_of(graph, node, "steps", 4).value_or(std::vector<int64_t>{}), 1);
   if (op == "Clip") return !node.has("min") && !node.has("max") && node.inputs.size() == 1;

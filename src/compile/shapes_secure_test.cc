@@ -198,5 +198,175 @@ TEST(SecureShapes, AveragesOfPowersOfTwoAlignWithoutSteps) {
   check(graph);
 }
 
+// --- Values that are known modulo few bits, and those that fill the ring
+// ------------------------------------------------
+
+std::map<std::string, Attribute> half_window(const std::string& layout) {
+  return window({2, 2}, {2, 2}, {0, 0, 0, 0}, layout);
+}
+
+TEST(SecureShapes, OfMaximaThatGrowAfterwards) {
+  Model m(8);
+  const ValueId x = m.op("MaxPool", {m.input({1, 6, 6, 3})}, half_window("NHWC"));
+  const ValueId moved = m.op("MatMul", {m.op("Sub", {x, m.random({3}, 2, 3)}), m.random({3, 4})});
+  const ValueId hard = m.op("HardSwish", {x});
+  const ValueId cut = m.op("Clip", {x}, {{"min", -1.25}, {"max", 1.75}});
+  const ValueId mean = m.op("ReduceMean", {x}, {{"axes", Ints{2}}, {"keepdims", int64_t{1}}});
+  check(m.done({moved, hard, cut, m.op("Add", {mean, x})}));
+}
+
+TEST(SecureShapes, OfAveragesOverUnevenWindowsThatFillTheRing) {
+  Model m(9);
+  const ValueId x = m.op("Conv", {m.input({2, 6, 6}), m.random({1, 3, 4}), m.random({4})},
+                         {{"strides", Ints{2}}, {"groups", int64_t{2}}});
+  check(m.done({m.op("AveragePool", {x}, window({3}, {1}, {0, 2}))}));
+}
+
+TEST(SecureShapes, OfResizesThatEndTheModel) {
+  for (const char* mode : {"linear", "cubic"}) {
+    SCOPED_TRACE(mode);
+    Model m(10);
+    const ValueId x = m.input({1, 2, 4, 5, 3});
+    check(m.done({m.op("Resize", {x}, {{"sizes", Ints{5, 3, 7}}, {"mode", std::string(mode)}})}));
+  }
+}
+
+TEST(SecureShapes, OfAveragesOfThreeThatMeetOtherValues) {
+  Model m(11);
+  const ValueId x = m.input({1, 8, 3, 6});
+  const ValueId products = m.op("MatMul", {x, m.op("Transpose", {x}, {{"perm", Ints{0, 1, 3, 2}}})});
+  const ValueId mean = m.op("ReduceMean", {products}, {{"axes", Ints{2}}, {"keepdims", int64_t{1}}});
+  check(m.done({m.op("Max", {m.op("Mul", {mean, m.random({1, 8, 1, 3}, -2, 2)}), mean})}));
+}
+
+TEST(SecureShapes, OfDifferencesThatAreAlwaysZero) {
+  Model m(12);
+  const ValueId square = m.op("Square", {m.input({2, 5})});
+  check(m.done({m.op("Min", {square, m.op("PRelu", {square, m.random({5})})})}));
+}
+
+// --- What the recipient computes, in a model with channels first
+// --------------------------------------------------------
+
+TEST(SecureShapes, OfIndicesAlongAnyAxis) {
+  for (int64_t axis = 0; axis < 4; ++axis) {
+    for (int64_t keeps : {0, 1}) {
+      SCOPED_TRACE(fmt::format("axis {}, keepdims {}", axis, keeps));
+      Model m(13);
+      const ValueId x = m.conv(m.input({2, 3, 5, 4}), 3, 4, 3, 1, kFirst);
+      check(m.done({m.op("ArgMax", {x}, {{"axis", axis}, {"keepdims", keeps}})}));
+    }
+  }
+}
+
+TEST(SecureShapes, OfASoftmaxAlongTheLastAxis) {
+  Model m(14);
+  const ValueId x = m.conv(m.input({2, 3, 5, 4}), 3, 4, 3, 1, kFirst);
+  check(m.done({m.op("Softmax", {x}, {{"axis", int64_t{-1}}})}));
+}
+
+TEST(SecureShapes, OfASoftmaxOverOneClass) {
+  Model m(15);
+  const ValueId x = m.input({2, 1, 5});
+  check(m.done({m.op("Add", {x, m.op("Softmax", {x}, {{"axis", int64_t{1}}})})}));
+}
+
+TEST(SecureShapes, InputsThatNothingReadsAreGivenAllTheSame) {
+  Model m(16);
+  const ValueId x = m.input({1, 4}, "read"), other = m.input({1, 3}, "unread");
+  const Graph graph = m.done({m.op("MatMul", {x, m.random({4, 2})})});
+  for (Ring ring : {Ring::k32, Ring::k64}) {
+    CompileOptions options;
+    options.ring = ring;
+    const Compiled compiled = compile(graph, options);
+    const int scale = compiled.plan.of(other).scale;
+    EXPECT_GT(scale, 10);
+    EXPECT_LT(scale, bits_of(ring).value());
+  }
+}
+
+TEST(SecureShapes, ALeakyReluIsAsExactAsItsRing) {
+  Model m(17);
+  const Graph graph = m.done({m.op("LeakyRelu", {m.input({4, 25})}, {{"alpha", 0.3141}})});
+  check(graph, 0x1p-11);
+  CompileOptions options;
+  options.ring = Ring::k64;
+  options.calibration = {testing::random_inputs(graph, 1)[0]};
+  const std::vector<float> found = outputs_of("clear", compile(graph, options), options.calibration[0])[0].values;
+  const std::vector<float> expected = std::get<FloatTensor>(float_run(graph, options.calibration)[0]).values;
+  // Half a unit of the slope's 20 bits, and one of the operand's, which keeps more.
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 0x1p-20);
+}
+
+TEST(SecureShapes, OfAnIndexBesideTheScoresOfItsSoftmax) {
+  Model m(18);
+  const ValueId scores = m.op("MatMul", {m.input({3, 6}), m.random({6, 5})});
+  const ValueId chosen = m.op("ArgMax", {m.op("Softmax", {scores}, {{"axis", int64_t{1}}})}, {{"axis", int64_t{1}}});
+  check(m.done({chosen, scores}));
+}
+
+TEST(SecureShapes, APadThatCutsEverythingIsRefused) {
+  Model m(19);
+  const ValueId x = m.op("Relu", {m.input({1, 1, 2})});
+  const Graph graph = m.done({m.op("Pad", {x}, {{"pads", Ints{2, 0, 0, -1, 0, 0}}, {"value", 0.5}})});
+  EXPECT_THROW(compile(graph, {}), UserError);
+}
+
+// The reciprocal is not defined for all that a softmax may give in theory, so nothing is known of its result but what
+// samples showed.
+TEST(SecureShapes, AFunctionThatIsNotDefinedEverywhereKeepsItsMeasuredRange) {
+  Model m(20);
+  const ValueId x = m.op("Softmax", {m.input({2, 6})}, {{"axis", int64_t{1}}});
+  const Graph graph = m.done({m.op("Reciprocal", {x})});
+  CompileOptions options;
+  options.calibration = testing::random_inputs(graph, 1);
+  const auto expected = std::get<FloatTensor>(float_run(graph, options.calibration)[0]);
+  const float largest = *std::max_element(expected.values.begin(), expected.values.end());
+  const Compiled compiled = compile(graph, options);
+  EXPECT_GE(compiled.plan.of(compiled.graph.outputs[0]).range.bound, 4 * largest * (1 - 1e-6));
+  check(graph);
+}
+
+TEST(SecureShapes, OfClipsBetweenNumbersOfEitherSign) {
+  Model m(21);
+  const ValueId x = m.input({4, 6});
+  const ValueId product = m.op("Mul", {x, m.op("Tanh", {x})});
+  check(m.done({m.op("Clip", {product}, {{"min", -0.96}, {"max", 1.61}}), m.op("Clip", {product}, {{"min", 0.25}})}));
+}
+
+// Inputs of a declared interval have no margin, what is computed from them has one.
+TEST(SecureShapes, OfPartsOfMaximaOfSeveralInputs) {
+  Model m(22);
+  const ValueId x = m.op("MaxPool", {m.input({1, 6, 6, 3}, "x")}, half_window("NHWC"));
+  const ValueId part = m.op("Slice", {x}, {{"starts", Ints{0}}, {"ends", Ints{2}}, {"axes", Ints{1}}});
+  const ValueId y = m.input({1, 2, 3, 3}, "y");
+  const Graph graph = m.done({m.op("Add", {m.op("Sub", {part, m.random({3}, 2, 3)}), y})});
+  CompileOptions options;
+  options.ring = Ring::k32;
+  options.synthetic_margin_bits = 4;
+  EXPECT_NO_THROW(compile(graph, options));
+}
+
+TEST(SecureShapes, OfSmallPartsOfLargeProducts) {
+  Model m(23);
+  FloatTensor weight = m.tensor({5, 6}, -0.02F, 0.02F);
+  for (size_t i = 4; i < weight.values.size(); i += 6) weight.values[i] *= 100;
+  const ValueId product = m.op("MatMul", {m.op("Relu", {m.input({2, 8, 5})}), m.constant(weight)});
+  const std::map<std::string, Attribute> first = {{"starts", Ints{0}}, {"ends", Ints{4}}, {"axes", Ints{2}}};
+  check(m.done({m.op("Relu", {m.op("Slice", {product}, first)})}));
+}
+
+TEST(SecureShapes, OfPaddedAveragesThatOthersRead) {
+  Model m(24);
+  const ValueId x = m.conv(m.input({1, 5, 5, 3}), 3, 4, 3, 1);
+  const ValueId padded = m.op("AveragePool", {x}, window({3, 2}, {1, 1}, {2, 0, 0, 0}));
+  const ValueId single = m.op("AveragePool", {x}, window({2, 2}, {2, 1}, {0, 0, 0, 0}));
+  const ValueId volume =
+      m.op("Conv", {m.op("Reshape", {x}, {{"shape", Ints{1, 5, 5, 2, 2}}}), m.random({2, 1, 1, 2, 2})},
+           window({}, {1, 1, 1}, {0, 0, 0, 0, 0, 0}));
+  const ValueId deep = m.op("AveragePool", {volume}, window({2, 3, 2}, {1, 2, 1}, {0, 1, 0, 1, 1, 0}));
+  check(m.done({m.conv(padded, 4, 2, 1, 0), m.max_pool(single, 1, 1), deep}));
+}
+
 }  // namespace
 }  // namespace treville

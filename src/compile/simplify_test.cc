@@ -131,6 +131,17 @@ TEST(RemoveIdentities, KeepsABroadcastingSum) {
   EXPECT_EQ(graph.nodes.size(), 1U);
 }
 
+TEST(RemoveIdentities, KeepsAPadThatOnlyMoves) {
+  Model m;
+  const ValueId x = m.input({2, 3});
+  const ValueId moved = m.op("Pad", {x}, {{"pads", Ints{0, -1, 0, 1}}});
+  Graph graph = m.done({m.op("Pad", {moved}, {{"pads", Ints{0, 0, 0, 0}}})});
+  const Graph before = graph;
+  remove_identities(graph);
+  EXPECT_EQ(graph.nodes.size(), 1U);
+  expect_same_meaning(before, graph);
+}
+
 TEST(FoldBatchnorm, DisappearsIntoTheConvolution) {
   Model m;
   const ValueId x = m.input({2, 5, 5, 3});

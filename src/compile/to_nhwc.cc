@@ -246,9 +246,12 @@ class Carrier {
            std::count_if(all.dims().begin(), all.dims().end(), [](int64_t extent) { return extent > 1; }) > 1;
   }
 
+  // carry_softmax: one over the last axis stays there; another axis moves with the layout.
   void carry_softmax(Node node) {
     if (ends_as_is(node)) return carry_as_is(std::move(node));
     const View v = view(node.inputs[0]);
+    const int last = rank(node.inputs[0]) - 1;
+    if (const int64_t axis = node.get_int("axis", -1); axis == -1 || axis == last) return carry_as_is(std::move(node));
     node.inputs[0] = v.base;
     node.attributes["axis"] = along(v.permutation, node.get_int("axis", -1));
     push(std::move(node), v.permutation);
@@ -277,6 +280,8 @@ class Carrier {
     for (int64_t axis : axes) moved.push_back(along(v.permutation, axis));
     Permutation p = v.permutation;
     if (rank(node.outputs[0]) != full_rank) p = without(p, moved);
+    // Indices are revealed as they are: their operand is moved, not they.
+    if (has_one_axis && !is_identity(p)) return carry_as_is(std::move(node));
     node.inputs = {v.base};
     std::sort(moved.begin(), moved.end());
     if (has_one_axis) {

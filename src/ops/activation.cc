@@ -91,6 +91,8 @@ SlotId relu(LowerContext& context, SlotId x) {
 SlotId clip(LowerContext& context, SlotId x, double upper) {
   const SlotType type = context.type(x);
   if (type.bound <= upper) return relu(context, x);
+  if (type.modulus < bits_of(type.ring))  // a maximum: the step opens more than is known of it
+    x = with_room(context, x, static_cast<int64_t>(std::ceil(1 + upper / type.bound)));
   const auto t = context.truncation(x, Use::kActivation, type.bound + upper);
   const int64_t integer = std::llround(std::ldexp(upper, t.scale.value()) * static_cast<double>(type.divisor));
   if (integer < 1)
@@ -136,14 +138,14 @@ Interval range_leaky_relu(const RangeContext& context) {
   return y;
 }
 
-// A slope as slope * 2^-bits: the fewest bits that come within half of 2^-kSlopeBits, or the most that are there.
-constexpr int kSlopeBits = 10;
+// A slope as slope * 2^-bits: the fewest bits that come within half of 2^-wanted, or the most that are there.
 constexpr int kFewestSlopeBits = 6;
+int wanted_slope_bits(Ring ring) { return ring == Ring::k32 ? 10 : 20; }
 
-int slope_bits(double alpha, int most) {
+int slope_bits(double alpha, int wanted, int most) {
   for (int bits = 0; bits < most; ++bits) {
     const double slope = std::ldexp(std::nearbyint(std::ldexp(alpha, bits)), -bits);
-    if (std::abs(slope - alpha) <= std::ldexp(1.0, -kSlopeBits - 1) * std::min(1.0, 16 * std::abs(alpha))) return bits;
+    if (std::abs(slope - alpha) <= std::ldexp(1.0, -wanted - 1) * std::min(1.0, 16 * std::abs(alpha))) return bits;
   }
   return most;
 }
@@ -160,7 +162,10 @@ void lower_leaky_relu(LowerContext& context) {
                     "64-bit ring.",
                     kFewestSlopeBits + growth, t.k, bits_of(context.type(x).ring)));
   }
-  const int bits = slope_bits(alpha, std::min(room, kSlopeBits + 4));
+  // A result that is masked later needs more room than the ring's.
+  const int most = std::max(kFewestSlopeBits, std::min(room, context.scale_limit() - t.scale.value()));
+  const int wanted = wanted_slope_bits(context.type(x).ring);
+  const int bits = slope_bits(alpha, wanted, std::min(most, wanted + 4));
   const int64_t slope = std::llround(std::ldexp(alpha, bits));
   context.set_result(context.emit(LeakyReluStep{x, t.truncate, t.k, slope, Bits(bits)}));
 }

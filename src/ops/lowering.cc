@@ -101,7 +101,9 @@ int integer_bits(const SlotType& type) {
 SlotId with_room(LowerContext& context, SlotId x, int64_t count) {
   const SlotType& type = context.type(x);
   const int growth = static_cast<int>(std::ceil(std::log2(static_cast<double>(std::max<int64_t>(count, 1)))));
-  if (integer_bits(type) + growth + 1 <= type.modulus.value()) return x;
+  // What is known modulo few bits may still have to be masked, which takes one more.
+  const int spare = type.modulus < bits_of(type.ring) ? 2 : 1;
+  if (integer_bits(type) + growth + spare <= type.modulus.value()) return x;
   const double bound = type.bound;
   const auto t = context.truncation(x, LowerContext::Use::kRescale, bound);
   return context.emit(RescaleStep{x, t.truncate, t.k}, bound);

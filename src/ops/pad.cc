@@ -162,6 +162,7 @@ void lower(LowerContext& context) {
   if (mode_of(context.node()) != "constant") return lower_copies(context, pads);
   SlotId x = require_secret(context, 0);
   const Cut cut = cut_of(context.type(x).shape, pads);
+  if (cut.kept.elements() == 0) context.fail("it cuts all of its operand away, so its result is a constant");
   const double bound = context.type(x).bound, value = context.node().get_float("value", 0);
   if (cut.kept != context.type(x).shape)
     x = context.emit(SliceStep{x, cut.from, Ints(cut.from.size(), 1), cut.kept}, bound);

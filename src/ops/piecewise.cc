@@ -179,13 +179,14 @@ class Fitter {
   }
 
   static bool set_width(LookUpTable& table) {
-    const auto [least, most] = std::minmax_element(table.entries.begin(), table.entries.end());
-    table.is_signed = *least < 0;
+    const auto ends = std::minmax_element(table.entries.begin(), table.entries.end());
+    const int64_t least = *ends.first, most = *ends.second;
+    table.is_signed = least < 0;
     int bits = 1;
     const auto fits = [&](int width) {
       const double size = std::ldexp(1.0, width);
       const double low = table.is_signed ? -size / 2 : 0;
-      return static_cast<double>(*least) >= low && static_cast<double>(*most) <= low + size - 1;
+      return static_cast<double>(least) >= low && static_cast<double>(most) <= low + size - 1;
     };
     while (bits < 63 && !fits(bits)) ++bits;
     table.bits = Bits(bits);

@@ -173,7 +173,8 @@ void lower_max(LowerContext& context) {
     const auto t = i == 0 ? context.truncation(x, LowerContext::Use::kMaximum)
                           : LowerContext::Truncation{Bits(0), context.type(x).modulus - Bits(1), context.type(x).scale};
     const MaxPoolStep step{x, plane(stages[i].window, stages[i].window.batch), t.truncate, t.k};
-    x = emit_value(context, step, i + 1 < stages.size() ? std::optional(bound) : std::nullopt);
+    // A maximum is no larger than its operand, whatever margin its own range got: it is known modulo no more bits.
+    x = context.emit(step, i + 1 < stages.size() ? bound : std::min(bound, context.result_bound()));
   }
   finish(context, x);
 }
@@ -204,15 +205,14 @@ bool has_pads(const Ints& pads) {
   return std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; });
 }
 
-// average_stage gives the averages over one window of rows and columns, with the given bound or the node's own.
-SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& window, const Ints& own,
-                     std::optional<double> bound) {
+// average_stage gives the averages over one window of rows and columns, with the given bound.
+SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& window, const Ints& own, double bound) {
   PoolGeometry g = plane(window, window.batch);
   const int64_t taps = g.kernel_h * g.kernel_w;
   x = with_room(context, x, taps);
   const double largest_sum = context.type(x).bound * static_cast<double>(taps);
   if (const int64_t count = tap_counts(window, own).uniform()) {
-    if (!is_power_of_two(count)) return emit_value(context, SumPoolStep{x, g, Bits(0), count}, bound);
+    if (count == 1 || !is_power_of_two(count)) return context.emit(SumPoolStep{x, g, Bits(0), count}, bound);
     return divided(context, context.emit(SumPoolStep{x, g, Bits(0), 1}, largest_sum), count, bound);
   }
   const FloatTensor counts = divisors(window, own);
@@ -223,8 +223,9 @@ SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& wind
   const int room = context.type(x).modulus.value() - 2 - integer_bits(context.type(x));
   if (room >= count_bits + kFewestAverageBits) {
     const Bits bits(std::min(room, count_bits + kAverageBits));
-    return emit_value(context, SumPoolStep{x, g, bits, 1}, bound);
+    return context.emit(SumPoolStep{x, g, bits, 1}, bound);
   }
+  x = with_room(context, x, 2 * taps);  // the sums are masked
   return divide_by_linear(context, context.emit(SumPoolStep{x, g, Bits(0), 1}, largest_sum), g, counts);
 }
 
@@ -235,10 +236,10 @@ void lower_average(LowerContext& context) {
   SlotId x = require_secret(context, 0);
   const double bound = context.type(x).bound;
   for (size_t i = 0; i < stages.size(); ++i) {
-    const bool is_last = i + 1 == stages.size();
+    // An average is no larger than its operands, whatever margin its own range got.
+    const double own_bound = i + 1 < stages.size() ? bound : std::min(bound, context.result_bound());
     const Ints counted = own_pads_of(own, stages[i].window, i > 0);
-    x = average_stage(context, reshape(context, x, stages[i].in), stages[i].window, counted,
-                      is_last ? std::nullopt : std::optional(bound));
+    x = average_stage(context, reshape(context, x, stages[i].in), stages[i].window, counted, own_bound);
   }
   finish(context, x);
 }
