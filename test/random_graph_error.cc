@@ -13,7 +13,7 @@
 namespace treville::testing {
 namespace {
 
-constexpr int kTrials = 6;
+constexpr int kTrials = 8;
 // A threshold is safe at this many times the estimated error.
 constexpr double kSafety = 4;
 // What a float operation itself is wrong by: a sum of a few hundred products.

@@ -221,7 +221,7 @@ TEST(EveryFormat, GivesProgramsOfTheSameCostWhoseOutputsAgree) {
       CompileOptions options;
       options.ring = ring;
       options.batch = 1;
-      options.calibration = {input};
+      options.calibration = {{input}};
       const Compiled compiled = compile(graph, options);
       const CostReport cost = dry_cost("porthos", compiled.program);
       const CostReport& same = first.emplace(ring, cost).first->second;

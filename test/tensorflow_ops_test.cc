@@ -76,7 +76,8 @@ std::vector<FloatTensor> given_to(const Graph& graph, const std::vector<FloatTen
   return inputs;
 }
 
-// level_of adds to the survey, and to the level whether the 32-bit ring does it too, or what stands in the way of the next level.
+// level_of adds to the survey, and to the level whether the 32-bit ring does it too, or what stands in the way of the
+// next level.
 std::string level_of(const std::string& name, OperationsSurvey& survey) {
   const std::vector<FloatTensor> all = read_all(name, "in"), outputs = read_all(name, "out");
   EXPECT_FALSE(outputs.empty()) << name;

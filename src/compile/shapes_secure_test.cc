@@ -291,9 +291,10 @@ TEST(SecureShapes, ALeakyReluIsAsExactAsItsRing) {
   check(graph, 0x1p-11);
   CompileOptions options;
   options.ring = Ring::k64;
-  options.calibration = {testing::random_inputs(graph, 1)[0]};
-  const std::vector<float> found = outputs_of("clear", compile(graph, options), options.calibration[0])[0].values;
-  const std::vector<float> expected = std::get<FloatTensor>(float_run(graph, options.calibration)[0]).values;
+  const std::vector<FloatTensor> inputs = testing::random_inputs(graph, 1);
+  options.calibration = {inputs};
+  const std::vector<float> found = outputs_of("clear", compile(graph, options), inputs[0])[0].values;
+  const std::vector<float> expected = std::get<FloatTensor>(float_run(graph, inputs)[0]).values;
   // Half a unit of the slope's 20 bits, and one of the operand's, which keeps more.
   for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 0x1p-20);
 }
@@ -319,8 +320,9 @@ TEST(SecureShapes, AFunctionThatIsNotDefinedEverywhereKeepsItsMeasuredRange) {
   const ValueId x = m.op("Softmax", {m.input({2, 6})}, {{"axis", int64_t{1}}});
   const Graph graph = m.done({m.op("Reciprocal", {x})});
   CompileOptions options;
-  options.calibration = testing::random_inputs(graph, 1);
-  const auto expected = std::get<FloatTensor>(float_run(graph, options.calibration)[0]);
+  const std::vector<FloatTensor> inputs = testing::random_inputs(graph, 1);
+  options.calibration = {inputs};
+  const auto expected = std::get<FloatTensor>(float_run(graph, inputs)[0]);
   const float largest = *std::max_element(expected.values.begin(), expected.values.end());
   const Compiled compiled = compile(graph, options);
   EXPECT_GE(compiled.plan.of(compiled.graph.outputs[0]).range.bound, 4 * largest * (1 - 1e-6));
