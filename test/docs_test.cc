@@ -13,8 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::set<std::string> kCommands = {"demo", "run",  "inspect", "compile", "plan",      "compare",
-                                         "eval", "tune", "keys",    "party",   "preprocess"};
+const std::set<std::string> kCommands = {"demo",      "run",  "inspect", "compile", "plan",  "compare",
+                                         "calibrate", "eval", "tune",    "keys",    "party", "preprocess"};
 
 struct Line {
   std::string where;  // file and number

@@ -150,7 +150,7 @@ std::map<std::string, RingTensor> encode_inputs(const RandomGraph& random, const
 std::vector<FloatTensor> revealed(const LocalRunResult& run, PartyId party) {
   std::vector<FloatTensor> outputs;
   for (const RevealedOutput& output : run.outputs[index_of(party)])
-    outputs.push_back(post_process(decode(output.value, output.type), output.post, output.top));
+    outputs.push_back(post_process(decode(output.value, output.type), output.post, output.top, output.axis));
   return outputs;
 }
 

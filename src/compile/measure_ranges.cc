@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 #include <random>
+#include <set>
+#include <string>
 
 #include "base/error.h"
 #include "compile/plan_fixed_point.h"
@@ -228,6 +230,41 @@ void tighten_proved(const Graph& graph, const std::vector<Interval>& proved, std
   }
 }
 
+// moves tells whether a node only moves elements of what it reads, in the units of plain copies.
+bool moves(const Node& node) {
+  static const std::set<std::string> kMoves = {"Slice",   "Split",     "Gather",       "Reshape",     "Transpose",
+                                               "Squeeze", "Unsqueeze", "Flatten",      "Concat",      "Expand",
+                                               "Tile",    "Identity",  "DepthToSpace", "SpaceToDepth"};
+  return kMoves.contains(node.op);
+}
+
+// keep_input_bounds: a part of an input may be as large as its owner may make the input, whatever the samples held at
+// that place.
+void keep_input_bounds(const Graph& graph, std::vector<ValueRange>& ranges) {
+  std::vector<const ValueRange*> input_of(ranges.size());
+  for (ValueId input : graph.inputs) input_of[index_of(input)] = &ranges[index_of(input)];
+  for (const Node& node : graph.nodes) {
+    if (!moves(node)) continue;
+    const ValueRange* widest = nullptr;
+    for (ValueId operand : node.inputs) {
+      if (graph.constant(operand)) continue;
+      const ValueRange* input = input_of[index_of(operand)];
+      if (input == nullptr) {
+        widest = nullptr;
+        break;
+      }
+      if (widest == nullptr || input->bound > widest->bound) widest = input;
+    }
+    if (widest == nullptr) continue;
+    for (ValueId output : node.outputs) {
+      ValueRange& range = ranges[index_of(output)];
+      const double bound = std::max(range.bound, widest->bound);
+      range = {bound, range.rms, widest->ratio, widest->wide};
+      input_of[index_of(output)] = widest;
+    }
+  }
+}
+
 // unite_twins gives twins (one value at several time steps) one range.
 void unite_twins(const Graph& graph, std::vector<ValueRange>& ranges) {
   std::map<std::string, std::vector<size_t>> groups;
@@ -354,6 +391,7 @@ std::vector<ValueRange> measure_ranges(const Graph& graph, const CompileOptions&
       ranges[index_of(input)] = {options.input_range.magnitude(), ranges[index_of(input)].rms, options.input_range,
                                  options.input_range};
   if (!is_proved) tighten_proved(graph, proved, ranges);
+  if (!is_proved) keep_input_bounds(graph, ranges);
   unite_twins(graph, ranges);
   return ranges;
 }
