@@ -74,25 +74,30 @@ void check_float(const Graph& graph, const std::vector<FloatTensor>& inputs, con
   }
 }
 
+std::vector<FloatTensor> revealed_outputs(std::string_view protocol, const Compiled& compiled, const Graph& graph,
+                                          const std::vector<FloatTensor>& inputs) {
+  const LocalRunResult result =
+      run_local(protocol, compiled.program, compiled.constants, encode_inputs(compiled.program, graph, inputs));
+  const PartyId recipient = protocol == "clear" ? PartyId::kEvaluator : PartyId::kDealer;
+  std::vector<FloatTensor> outputs;
+  for (const RevealedOutput& output : result.outputs[index_of(recipient)])
+    outputs.push_back(post_process(decode(output.value, output.type), output.post, output.top));
+  return outputs;
+}
+
 void check_secure(const Graph& graph, const std::vector<FloatTensor>& inputs,
                   const std::vector<FloatTensor>& expected) {
   CompileOptions options = secure_options(inputs);
   options.batch = inputs.at(0).shape[0];
   const Compiled compiled = compile(graph, options);
-  const std::map<std::string, RingTensor> encoded = encode_inputs(compiled.program, graph, inputs);
   for (const char* protocol : {"clear", "porthos"}) {
-    const LocalRunResult result = run_local(protocol, compiled.program, compiled.constants, encoded);
-    const bool alone = std::string_view(protocol) == "clear";
-    const auto& outputs = result.outputs[index_of(alone ? PartyId::kEvaluator : PartyId::kDealer)];
+    const std::vector<FloatTensor> outputs = revealed_outputs(protocol, compiled, graph, inputs);
     if (outputs.size() != expected.size()) {
       throw Mismatch{fmt::format("{}: expected {} outputs, found {}", protocol, expected.size(), outputs.size())};
     }
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      const FloatTensor found =
-          post_process(decode(outputs[i].value, outputs[i].type), outputs[i].post, outputs[i].top);
-      compare(fmt::format("{}, output {}", protocol, i), expected[i], found,
+    for (size_t i = 0; i < outputs.size(); ++i)
+      compare(fmt::format("{}, output {}", protocol, i), expected[i], outputs[i],
               std::exp2(-8) * std::max(1.0, largest_magnitude({expected[i]})), 0);
-    }
   }
 }
 

@@ -1,12 +1,14 @@
-// What the tests of Keras models share: a graph's float meaning and what the protocols reveal, against expected
+// What the tests of whole models share: a graph's float meaning and what the protocols reveal, against expected
 // outputs.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "compile/compile.h"
 #include "graph/graph.h"
 
 namespace treville::testing {
@@ -20,6 +22,11 @@ struct Mismatch {
 // `tolerance` of each value or of 1; UserError where the graph cannot be run. A dynamic batch takes the inputs'.
 void check_float(const Graph& graph, const std::vector<FloatTensor>& inputs, const std::vector<FloatTensor>& expected,
                  double tolerance);
+
+// revealed_outputs runs a compiled model in a protocol ("clear" or "porthos", all parties in this process) on the
+// inputs of its graph, and gives what the recipient has in the end.
+std::vector<FloatTensor> revealed_outputs(std::string_view protocol, const Compiled& compiled, const Graph& graph,
+                                          const std::vector<FloatTensor>& inputs);
 
 // check_secure compiles the graph for the 64-bit ring and runs it in the protocols `clear` and `porthos`: what they
 // reveal must be within 2^-8 of the largest expected value, or of 1. UserError where the compiler refuses.
