@@ -42,7 +42,7 @@ class Model:
     samples: str  # a set of samples, see make_samples
     preprocess: str = ""
     calibrated: bool = True  # False: with the ranges that a quantised model declares
-    secure: int = 100  # samples of the secure run, 0 for none
+    secure: tuple = (100, 100)  # samples of the secure runs in both rings; 0 for none
     clear: tuple = (0, 0)  # samples of the runs in the clear, in the 32-bit and the 64-bit ring; 0 for all
     more: tuple = ()
 
@@ -59,36 +59,37 @@ VWW = "mlperf-tiny-vww-mobilenetv1-025-96/vww_96"
 KWS = "mlperf-tiny-kws-dscnn/kws_ref_model"
 MODELS = [
     Model("SqueezeNet 1.0, frozen graph", "squeezenet-v1.0-imagenet/squeezenet_v1.0_frozen.pb", IMAGENET, "227", CAFFE,
-          clear=(0, 1000)),
-    Model("SqueezeNet 1.0, ONNX", "squeezenet-v1.0-imagenet/squeezenet_v1.0.onnx", IMAGENET, "227", CAFFE, secure=0,
+          secure=(300, 100)),
+    Model("SqueezeNet 1.0, ONNX", "squeezenet-v1.0-imagenet/squeezenet_v1.0.onnx", IMAGENET, "227", CAFFE, secure=(0, 0),
           clear=(200, 200)),
-    Model("MobileNet v1 0.25, TFLite", MOBILENET + "1_default_1.tflite", IMAGENET, "224", "mean=127.5,scale=1/127.5"),
+    Model("MobileNet v1 0.25, TFLite", MOBILENET + "1_default_1.tflite", IMAGENET, "224", "mean=127.5,scale=1/127.5",
+          secure=(1000, 100)),
     Model("MobileNet v1 0.25, TFLite uint8, calibrated", MOBILENET + "quant.tflite", IMAGENET, "224",
-          "mean=128,scale=1/128", clear=(2000, 2000), secure=0),
+          "mean=128,scale=1/128", clear=(2000, 2000), secure=(0, 0)),
     Model("MobileNet v1 0.25, TFLite uint8, its own ranges", MOBILENET + "quant.tflite", IMAGENET, "224",
           "mean=128,scale=1/128", calibrated=False, clear=(2000, 2000)),
     Model("ResNet-20, ONNX", "resnet20-cifar10/resnet20.onnx", SMALL, "32", CIFAR),
     Model("ResNet-8, Keras", RESNET8 + ".h5", SMALL, "32"),
-    Model("ResNet-8, TFLite", RESNET8 + ".tflite", SMALL, "32", secure=0),
+    Model("ResNet-8, TFLite", RESNET8 + ".tflite", SMALL, "32", secure=(0, 0)),
     Model("ResNet-8, TFLite int8, its own ranges", RESNET8 + "_quant.tflite", SMALL, "32", calibrated=False),
     Model("wake words, Keras", VWW + ".h5", SMALL, "96", "scale=1/255"),
-    Model("wake words, TFLite", VWW + "_float.tflite", SMALL, "96", "scale=1/255", secure=0),
+    Model("wake words, TFLite", VWW + "_float.tflite", SMALL, "96", "scale=1/255", secure=(0, 0)),
     Model("wake words, TFLite int8, its own ranges", VWW + "_int8.tflite", SMALL, "96", "scale=1/255",
           calibrated=False),
     Model("CIFAR CNN, frozen graph", "tf-cifar-cnn-mlnet/cifar_model/frozen_model.pb", SMALL, "32"),
     Model("keywords, SavedModel", KWS, SMALL, "keywords"),
-    Model("keywords, TFLite", KWS + "_float32.tflite", SMALL, "keywords", secure=0),
+    Model("keywords, TFLite", KWS + "_float32.tflite", SMALL, "keywords", secure=(0, 0)),
     Model("keywords, TFLite int8, its own ranges", KWS + ".tflite", SMALL, "keywords", calibrated=False),
-    Model("digits, frozen graph", "examples/digits/digits.pb", DIGITS, "nhwc", secure=1000),
-    Model("digits, ONNX", "examples/digits/digits.onnx", DIGITS, "nhwc", secure=0),
+    Model("digits, frozen graph", "examples/digits/digits.pb", DIGITS, "nhwc", secure=(1000, 1000)),
+    Model("digits, ONNX", "examples/digits/digits.onnx", DIGITS, "nhwc", secure=(0, 0)),
     Model("tf-encrypted LeNet, frozen graph", "tf-encrypted-mnist/mnist_model.pb", DIGITS, "flat"),
     Model("tf-encrypted MLP, Keras", "tf-encrypted-mnist/short-dnn.h5", DIGITS, "nhwc"),
     Model("Keras 3 CNN", "keras-v3-mnist-cnn/model.keras", DIGITS, "nhwc"),
     Model("MNIST-8, ONNX", "onnx-mnist-8/model.onnx", DIGITS, "nchw255"),
-    Model("MNIST-8 simplified, ONNX", "onnx-mnist-8/opt-mnist.onnx", DIGITS, "nchw255", secure=0),
+    Model("MNIST-8 simplified, ONNX", "onnx-mnist-8/opt-mnist.onnx", DIGITS, "nchw255", secure=(0, 0)),
     Model("fully connected, frozen graph", "tf2onnx-test-frozen/fc-layers/frozen.pb", DIGITS, "flat"),
-    Model("LSTM, frozen graph", "tf2onnx-test-frozen/lstm/frozen.pb", DIGITS, "flat", secure=20),
-    Model("GRU, frozen graph", "tf2onnx-test-frozen/gru/frozen.pb", DIGITS, "flat", secure=20,
+    Model("LSTM, frozen graph", "tf2onnx-test-frozen/lstm/frozen.pb", DIGITS, "flat", secure=(20, 20)),
+    Model("GRU, frozen graph", "tf2onnx-test-frozen/gru/frozen.pb", DIGITS, "flat", secure=(20, 20),
           more=("--shape", "X=1,784")),
 ]
 DIGIT_SHAPES = {"nhwc": ["--shape", "28,28,1"], "flat": ["--shape", "784"],
@@ -200,14 +201,14 @@ class Measurement:
     def measure(self, model, ring):
         """Everything of one model in one ring."""
         name = model.name(ring)
-        count = model.clear[ring == 64]
-        first = ["--samples", count] if count else []
+        in_clear, in_secure = model.clear[ring == 64], model.secure[ring == 64]
+        first = ["--samples", in_clear] if in_clear else []
         row = {"model": model, "ring": ring, "clear": self.eval(model, ring, f"{name}-clear", first),
                "plan": self.plan(model, ring)}
-        if model.secure:
+        if in_secure:
             answers = self.work / "reports" / f"{name}-secure.jsonl"
             answers.parent.mkdir(parents=True, exist_ok=True)
-            more = ["--in", "clear", "--in", "secure", "--samples", model.secure, "--results", answers]
+            more = ["--in", "clear", "--in", "secure", "--samples", in_secure, "--results", answers]
             row["secure"] = self.eval(model, ring, f"{name}-secure", more)
             if row["secure"] is not None:
                 row["answers"] = answers
@@ -317,7 +318,7 @@ def main():
     options = arguments()
     chosen = [model for model in MODELS if options.only.lower() in (model.file + model.title).lower()]
     if options.only_clear:
-        chosen = [dataclasses.replace(model, secure=0) for model in chosen]
+        chosen = [dataclasses.replace(model, secure=(0, 0)) for model in chosen]
     measurement = Measurement(options)
     rows = []
     for model in chosen:
