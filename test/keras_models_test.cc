@@ -1,5 +1,5 @@
-// Whole Keras models, small ones of test/keras (made by tools/make_keras_fixtures.py with what Keras 2.15 answers) and
-// trained ones: import, float meaning and protocols against the recorded outputs.
+// Whole Keras models, those of test/keras (made by tools/make_keras_fixtures.py with what Keras 2.15 answers): import,
+// float meaning and protocols against the recorded outputs. Trained ones are in trained_models_test.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -10,7 +10,6 @@
 #include "data/npy.h"
 #include "import/import.h"
 #include "test/model_run.h"
-#include "test/models.h"
 #include "test/operations_survey.h"
 
 namespace treville::testing {
@@ -73,37 +72,6 @@ TEST(KerasFixtures, AreTheSameGraphFromBothFormats) {
     EXPECT_EQ(body(h5), body(archive)) << name;
     EXPECT_EQ(h5.parameters(), archive.parameters()) << name;
   }
-}
-
-struct Trained {
-  const char *name, *model, *input, *output;
-};
-
-constexpr auto kTrained = std::to_array<Trained>({
-    {"ResNet8", "mlperf-tiny-resnet8-cifar10/pretrainedResnet.h5", "mlperf-tiny-resnet8-cifar10/in.npy",
-     "mlperf-tiny-resnet8-cifar10/out_h5_tfjs.npy"},
-    {"MobileNet", "mlperf-tiny-vww-mobilenetv1-025-96/vww_96.h5", "mlperf-tiny-vww-mobilenetv1-025-96/in.npy",
-     "mlperf-tiny-vww-mobilenetv1-025-96/out_h5_tfjs.npy"},
-    {"ShortDnn", "tf-encrypted-mnist/short-dnn.h5", "tf-encrypted-mnist/in_digits20_nhwc.npy",
-     "tf-encrypted-mnist/out_short-dnn_tfjs.npy"},
-    {"MnistArchive", "keras-v3-mnist-cnn/model.keras", "keras-v3-mnist-cnn/in.npy", "keras-v3-mnist-cnn/out_tfjs.npy"},
-    {"DoodleNet", "ml5-doodlenet/model.json", "ml5-doodlenet/in.npy", "ml5-doodlenet/out_tfjs.npy"},
-});
-
-// The outputs are probabilities.
-TEST(TrainedKeras, ComputeWhatAnotherRuntimeComputes) {
-  TREVILLE_NEED_MODELS(dir);
-  std::map<std::string, std::string> levels;
-  for (const Trained& trained : kTrained) {
-    try {
-      levels[trained.name] = run_level(
-          trained.name, [&] { return import_model(dir / trained.model); }, {read_npy(dir / trained.input)},
-          {read_npy(dir / trained.output)}, 1e-5);
-    } catch (const Mismatch& mismatch) {
-      ADD_FAILURE() << trained.name << ": " << mismatch.message;
-    }
-  }
-  expect_levels("keras_models.txt", levels, "keras_test");
 }
 
 }  // namespace

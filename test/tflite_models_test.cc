@@ -1,5 +1,6 @@
 // TensorFlow Lite models against what the TensorFlow Lite interpreter answered: small ones that the converter made of
-// each family of operators (test/tflite, written by tools/make_tflite_cases.py), and trained ones.
+// each family of operators (test/tflite, written by tools/make_tflite_cases.py). Trained ones are in
+// trained_models_test.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +15,6 @@
 #include "data/npy.h"
 #include "import/import.h"
 #include "run/post_process.h"
-#include "test/models.h"
 #include "test/operations_survey.h"
 
 namespace treville {
@@ -35,10 +35,6 @@ double largest_error(const FloatTensor& a, const FloatTensor& b) {
     largest = std::max(largest, std::abs(static_cast<double>(a.values[i]) - b.values[i]));
   }
   return largest;
-}
-
-size_t label_of(const FloatTensor& scores) {
-  return static_cast<size_t>(std::max_element(scores.values.begin(), scores.values.end()) - scores.values.begin());
 }
 
 // secure_outputs runs a compiled model with the cleartext protocol and does the recipient's part.
@@ -169,97 +165,6 @@ TEST(MadeModelsOfLite, AreWhatTheOperationsPageShows) {
   }
   testing::expect_survey("operations_tflite.txt", survey);
 }
-
-// --- Trained ---------------------------------------------------------------------------------------------------------
-
-// A trained model: quantised ones take the numbers of `inputs` as integers and give `golden` as integers.
-struct Trained {
-  friend void PrintTo(const Trained& trained, std::ostream* stream) { *stream << trained.name; }
-  const char* name;
-  const char* folder;
-  const char* file;
-  const char* inputs;
-  const char* golden;
-  double tolerance;    // of probabilities in float; of a quantised model, in steps of its logits
-  double fixed_point;  // of probabilities, fixed point against float
-};
-
-class TrainedLite : public ::testing::TestWithParam<Trained> {
- protected:
-  static FloatTensor row(const FloatTensor& all, int64_t i) {
-    Shape shape = all.shape;
-    const int64_t elements = shape.elements() / shape[0];
-    shape[0] = 1;
-    const auto begin = all.values.begin() + i * elements;
-    return {shape, std::vector<float>(begin, begin + elements)};
-  }
-
-  // quantised_bound: logits that differ by d change a probability by d / 2 at most; its own step comes on top.
-  static double quantised_bound(const Graph& graph, double steps) {
-    const Node& softmax = graph.nodes.back();
-    CHECK(softmax.op == "Softmax", "the model ends with {}", softmax.op);
-    const Interval logits = *graph.value(softmax.inputs[0]).declared_range;
-    return steps * (logits.high - logits.low) / 255 / 2 + step_of(graph, 0);
-  }
-
-  // real turns the stored integers of an 8-bit tensor into what they stand for.
-  static FloatTensor real(FloatTensor stored, const Value& value, double lowest) {
-    if (!value.declared_range) return stored;
-    const double step = (value.declared_range->high - value.declared_range->low) / 255;
-    for (float& element : stored.values) {
-      element = static_cast<float>(value.declared_range->low + (element - lowest) * step);
-    }
-    return stored;
-  }
-};
-
-TEST_P(TrainedLite, PredictsAsTheInterpreterInFloatAndInFixedPoint) {
-  TREVILLE_NEED_MODELS(dir);
-  const fs::path folder = dir / GetParam().folder;
-  Graph graph = import_model(folder / GetParam().file);
-  infer_shapes(graph, 1);
-  const FloatTensor inputs = read_npy(folder / GetParam().inputs), golden = read_npy(folder / GetParam().golden);
-  const bool is_quantised = graph.value(graph.inputs[0]).declared_range.has_value();
-  const double lowest = std::string_view(GetParam().inputs).find("uint8") != std::string_view::npos ? 0 : -128;
-  CompileOptions options;
-  const double bound = is_quantised ? quantised_bound(graph, GetParam().tolerance) : GetParam().tolerance;
-  if (!is_quantised) options.calibration = {{row(inputs, 0)}};
-  const Compiled compiled = compile(graph, options);
-  EXPECT_EQ(compiled.program.ring, Ring::k32);
-  for (int64_t i = 0; i < inputs.shape[0]; ++i) {
-    const FloatTensor x = real(row(inputs, i), graph.value(graph.inputs[0]), lowest);
-    const FloatTensor expected = real(row(golden, i), graph.value(graph.outputs[0]), lowest);
-    const FloatTensor found = to_floats(float_run(graph, {x})[0]);
-    const FloatTensor secure = secure_outputs(compiled, {x}).at(0);
-    std::cout << fmt::format("{} input {}: float error {:.3g}, fixed point error {:.3g}\n", GetParam().name, i,
-                             largest_error(found, expected), largest_error(secure, found));
-    EXPECT_LE(largest_error(found, expected), bound) << "input " << i;
-    EXPECT_EQ(label_of(found), label_of(expected)) << "input " << i;
-    EXPECT_LE(largest_error(secure, found), GetParam().fixed_point) << "input " << i;
-    EXPECT_EQ(label_of(secure), label_of(expected)) << "input " << i;
-  }
-}
-
-constexpr const char* kMobileNet = "mobilenet-v1-025-224-imagenet";
-constexpr const char* kResNet8 = "mlperf-tiny-resnet8-cifar10";
-constexpr const char* kWakeWords = "mlperf-tiny-vww-mobilenetv1-025-96";
-constexpr const char* kKeywords = "mlperf-tiny-kws-dscnn";
-
-INSTANTIATE_TEST_SUITE_P(
-    Lite, TrainedLite,
-    ::testing::Values(
-        Trained{"MobileNetFloat", kMobileNet, "mobilenet_v1_0.25_224_1_default_1.tflite", "in.npy", "out_tflite.npy",
-                1e-4, 0.05},
-        Trained{"MobileNetUint8", kMobileNet, "mobilenet_v1_0.25_224_quant.tflite", "in_uint8.npy",
-                "out_uint8_tflite.npy", 4, 0.05},
-        Trained{"ResNet8Float", kResNet8, "pretrainedResnet.tflite", "in.npy", "out_tflite.npy", 1e-4, 0.05},
-        Trained{"ResNet8Int8", kResNet8, "pretrainedResnet_quant.tflite", "in_int8.npy", "out_int8_tflite.npy", 4,
-                0.05},
-        Trained{"WakeWordsFloat", kWakeWords, "vww_96_float.tflite", "in.npy", "out_tflite.npy", 1e-4, 0.05},
-        Trained{"WakeWordsInt8", kWakeWords, "vww_96_int8.tflite", "in_int8.npy", "out_int8_tflite.npy", 4, 0.05},
-        Trained{"KeywordsFloat", kKeywords, "kws_ref_model_float32.tflite", "in.npy", "out_tflite.npy", 0.02, 0.05},
-        Trained{"KeywordsInt8", kKeywords, "kws_ref_model.tflite", "in_int8.npy", "out_int8_tflite.npy", 4, 0.05}),
-    [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace treville

@@ -8,8 +8,17 @@
 namespace treville {
 namespace {
 
-// Constants that grow come from fills and broadcasts. A small file could ask for many of any size.
-constexpr int64_t kMaxGrownElements = int64_t{1} << 22;
+// Constants that grow come from fills and broadcasts. A small file could ask for many of any size: above the first
+// limit all constants of the graph together must stay below the second one. (The largest layer of VGG-19 has 2^26.6
+// weights.)
+constexpr int64_t kMaxGrownElements = int64_t{1} << 22, kMaxAllElements = int64_t{1} << 28;
+
+int64_t constant_elements(const Graph& graph) {
+  int64_t elements = 0;
+  for (size_t i = 0; i < graph.value_count(); ++i)
+    if (const Constant* constant = graph.constant(ValueId(i))) elements += shape_of(*constant).elements();
+  return elements;
+}
 
 void check_growth(const Graph& graph, const Node& node, const std::vector<const Constant*>& operands) {
   int64_t present = 0;
@@ -17,8 +26,10 @@ void check_growth(const Graph& graph, const Node& node, const std::vector<const 
   for (ValueId output : node.outputs) {
     const Shape& shape = *graph.value(output).shape;
     if (shape.elements() <= std::max(present, kMaxGrownElements)) continue;
-    throw UserError("{}: node \"{}\" ({}) computes a constant of shape {} from {} elements (supported: {})", graph.name,
-                    node.name, node.op, to_string(shape), present, kMaxGrownElements);
+    if (shape.elements() <= kMaxAllElements - constant_elements(graph)) continue;
+    throw UserError(
+        "{}: node \"{}\" ({}) computes a constant of shape {} from {} elements (supported: {} in all constants)",
+        graph.name, node.name, node.op, to_string(shape), present, kMaxAllElements);
   }
 }
 
