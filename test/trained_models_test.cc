@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 
 // revealed is what the recipient of a model with one input and one output has in the end.
 FloatTensor revealed(const char* protocol, const Compiled& compiled, const Graph& graph, const FloatTensor& input) {
-  return revealed_outputs(protocol, compiled, encode_inputs(compiled.program, graph, {input}));
+  return revealed_outputs(protocol, compiled, encode_inputs(compiled.program, graph, {input})).at(0);
 }
 
 // --- The list --------------------------------------------------------------------------------------------------------
