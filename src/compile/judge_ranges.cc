@@ -104,11 +104,7 @@ class Prover {
     return s.bias && !by_channel ? all + range_of(constants_[index_of(*s.bias)]) : all;
   }
   IntegerRange operator()(const ReluStep& s) const { return clamped(opened(s), 0, HUGE_VAL); }
-  IntegerRange operator()(const ClipStep& s) const {
-    const IntegerRange x = opened(s);
-    // Of a value that does not fit, the two comparisons may contradict each other.
-    return fits(s) ? clamped(x, 0, static_cast<double>(s.upper)) : 2.0 * x;
-  }
+  IntegerRange operator()(const ClipStep& s) const { return clamped(opened(s), 0, static_cast<double>(s.upper)); }
   IntegerRange operator()(const LeakyReluStep& s) const {
     const IntegerRange x = opened(s);
     const IntegerRange positive = std::ldexp(1.0, s.slope_bits.value()) * clamped(x, 0, HUGE_VAL);
@@ -181,16 +177,11 @@ class Prover {
  private:
   const IntegerRange& range(SlotId slot) const { return ranges_[index_of(slot)]; }
 
-  template <class S>
-  bool fits(const S& s) const {
-    return range(s.x).magnitude() <= opening(s, types_)->largest();
-  }
-  // opened is the truncated value where it fits; where it may not, any number that what was opened can stand for.
+  // opened is the truncated value, which fits: where it does not, the verdict of this step is what failed.
   template <class S>
   IntegerRange opened(const S& s) const {
-    if (fits(s)) return truncated(range(s.x), s.truncate);
-    const double anything = std::ldexp(1.0, s.k.value());
-    return {-anything, anything};
+    const double most = opening(s, types_)->largest();
+    return truncated(clamped(range(s.x), -most, most), s.truncate);
   }
 
   // add_term adds what a map makes of any x within its range, by the weight's last dimension.

@@ -18,8 +18,8 @@ struct IntegerRange {
   double magnitude() const;
 };
 
-// prove_steps bounds the integer that each step makes, for every input within its declared bound. Where a value may
-// not fit what a step opens, the step's result is bounded by what its k bits can hold, so that what follows stays true.
+// prove_steps bounds the integer that each step makes, for every input within its declared bound whose values fit what
+// the earlier steps open: a proof about a step is that it cannot be the first one to fail.
 // constants: by ConstantId, the weights and biases. Takes about as long as one pass over the weights.
 std::vector<IntegerRange> prove_steps(const Program& program, const std::vector<RingTensor>& constants);
 

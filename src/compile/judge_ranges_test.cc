@@ -54,11 +54,11 @@ TEST(ProveSteps, BoundsALinearLayerByItsWeights) {
   EXPECT_EQ(ranges[2].high, std::ceil(85 / 4.0));
 }
 
-TEST(ProveSteps, GoesOnFromWhatKBitsHoldWhereAValueMayNotFit) {
+TEST(ProveSteps, GoesOnFromWhatAStepCanHold) {
   const Small small(5);  // 85 / 4 needs six bits
   const std::vector<IntegerRange> ranges = prove_steps(small.builder.program, small.constants);
   EXPECT_EQ(ranges[2].low, 0);
-  EXPECT_EQ(ranges[2].high, 32);
+  EXPECT_EQ(ranges[2].high, 15);
 }
 
 TEST(JudgeRanges, ProvesWhatFitsForEveryInput) {
@@ -139,6 +139,20 @@ TEST(JudgeRanges, NoValueOfARunExceedsWhatIsProved) {
     });
   }
   EXPECT_GT(checked, 5000);
+}
+
+// Once clipped, a value is what it was clipped to: whether the clip's operand fits is the verdict of the clip.
+TEST(JudgeRanges, ProvesAMaximumOfWhatIsClipped) {
+  Model model;
+  const ValueId x = model.input({1, 4, 4, 3});
+  const ValueId clipped = model.op("Clip", {model.conv(x, 3, 8, 3, 1)}, {{"min", 0.0}, {"max", 0.5}});
+  const Graph graph = model.done({model.max_pool(clipped, 2, 2), clipped});
+  CompileOptions options;
+  options.calibration = {testing::random_inputs(graph, 3)};
+  const VerdictCount verdicts = count_verdicts(compile(graph, options).program);
+  EXPECT_EQ(verdicts.calibrated, 1);
+  EXPECT_GT(verdicts.proved, 0);
+  EXPECT_EQ(verdicts.unsafe, 0);
 }
 
 TEST(JudgeRanges, ProvesAnOutputThatIsClipped) {

@@ -258,7 +258,7 @@ using StepBody =
                  SumAxesStep, ReshapeStep, TransposeStep, PadStep, SliceStep, GatherStep, ConcatStep, OutputStep>;
 
 // How it is known that what a step opens, or an output reveals, fits its bits (docs/fixed-point.md, verdicts).
-// kNone: the step opens nothing. kProved: no input within its range can exceed them. kCalibrated: typical inputs leave
+// kNone: the step opens nothing. kProved: no input within its range can exceed them, unless an earlier step failed. kCalibrated: typical inputs leave
 // `margin` bits. kUnsafe: typical inputs leave less than a bit, or none has shown the range.
 enum class RangeVerdict : uint8_t { kNone, kProved, kCalibrated, kUnsafe };
 inline constexpr double kMostMargin = 64;
