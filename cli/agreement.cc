@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "ops/softmax.h"
 
 namespace treville::cli {
 namespace {
@@ -16,11 +17,11 @@ size_t best(const std::vector<float>& values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-// post_processing finds the node that makes an output where that is the recipient's part: a softmax, or the largest.
+// post_processing finds the node that makes an output where that is the recipient's part, such as a softmax.
 const Node* post_processing(const Graph& graph, ValueId output) {
   for (const Node& node : graph.nodes) {
     const bool makes_output = std::find(node.outputs.begin(), node.outputs.end(), output) != node.outputs.end();
-    if (makes_output && (node.op == "Softmax" || node.op == "TopK")) return &node;
+    if (makes_output && ops::is_for_recipient(node.op)) return &node;
   }
   return nullptr;
 }
@@ -59,6 +60,10 @@ Agreement agreement_of(const NamedOutput& computed, const NamedOutput& reference
                        const std::vector<std::string>& labels) {
   Agreement agreement;
   agreement.float_prediction = describe_prediction(reference, labels);
+  if (computed.is_label && reference.is_label) {
+    agreement.agrees = computed.final.values == reference.final.values;
+    return agreement;
+  }
   const auto& a = computed.raw.values;
   const auto& b = reference.raw.values;
   if (a.size() != b.size()) {
@@ -68,10 +73,6 @@ Agreement agreement_of(const NamedOutput& computed, const NamedOutput& reference
   for (size_t i = 0; i < a.size(); ++i) {
     agreement.largest_error = std::max(agreement.largest_error, static_cast<double>(std::abs(a[i] - b[i])));
     agreement.largest_value = std::max(agreement.largest_value, static_cast<double>(std::abs(b[i])));
-  }
-  if (computed.is_label) {
-    agreement.agrees = a == b;
-    return agreement;
   }
   agreement.agrees = agreement.largest_error <= kTolerance * std::max(1.0, agreement.largest_value);
   if (is_classification(computed)) {

@@ -64,11 +64,15 @@ NamedOutput output_from_json(const Json& json) {
 
 bool is_classification(const NamedOutput& output) {
   const Shape& shape = output.raw.shape;
-  return !output.is_label && shape.rank() >= 1 && shape.elements() > 1 &&
+  // Values that the recipient chose stand at their rank, not at their class.
+  const bool is_chosen = output.final.shape != shape;
+  return !output.is_label && !is_chosen && shape.rank() >= 1 && shape.elements() > 1 &&
          shape.elements() == *std::max_element(shape.dims().begin(), shape.dims().end());
 }
 
 namespace {
+
+constexpr size_t kShown = 5;  // values of an output on a line
 
 // own_labels gives the labels where they are this output's: one for each value, or for an index any number.
 std::vector<std::string> own_labels(const NamedOutput& output, const std::vector<std::string>& labels) {
@@ -81,8 +85,12 @@ std::vector<std::string> own_labels(const NamedOutput& output, const std::vector
 
 std::string describe_prediction(const NamedOutput& output, const std::vector<std::string>& labels) {
   if (output.is_label && !output.final.values.empty()) {
-    const auto index = static_cast<size_t>(output.final.values[0]);
-    return index < labels.size() ? labels[index] : fmt::format("class {}", index);
+    std::string text;
+    for (size_t i = 0; i < std::min(output.final.values.size(), kShown); ++i) {
+      const auto index = static_cast<size_t>(output.final.values[i]);
+      text += (i > 0 ? ", " : "") + (index < labels.size() ? labels[index] : fmt::format("class {}", index));
+    }
+    return text + (output.final.values.size() > kShown ? ", ..." : "");
   }
   if (is_classification(output)) {
     const Prediction best = top_classes(output.final.values, 1, own_labels(output, labels)).front();
@@ -90,7 +98,7 @@ std::string describe_prediction(const NamedOutput& output, const std::vector<std
     return is_probability ? fmt::format("{} ({:.1f} %)", best.label, 100 * best.value)
                           : fmt::format("{} (score {:.3f})", best.label, best.value);
   }
-  const size_t shown = std::min<size_t>(output.final.values.size(), 5);
+  const size_t shown = std::min(output.final.values.size(), kShown);
   return fmt::format(
       "{} [{:.4g}{}]", to_string(output.final.shape),
       fmt::join(output.final.values.begin(), output.final.values.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
