@@ -104,9 +104,17 @@ class Generator {
     const std::string name = "x" + std::to_string(graph().inputs.size());
     const ValueId id = graph().add_value({name, DType::kFloat, Shape(dims), {}});
     graph().inputs.push_back(id);
-    result_.inputs.push_back(random_tensor(Shape(dims), -1, 1));
+    result_.inputs.push_back(first_random_input(Shape(dims)));
     values_[id] = result_.inputs.back();
     return id;
+  }
+
+  // first_random_input draws as measure_ranges does without samples.
+  FloatTensor first_random_input(Shape of) {
+    std::uniform_real_distribution<float> uniform(-1, 1);
+    FloatTensor x(std::move(of));
+    for (float& value : x.values) value = uniform(inputs_);
+    return x;
   }
 
   ValueId constant(Constant tensor) {
@@ -667,7 +675,7 @@ class Generator {
     graph().remove_dead();
   }
 
-  std::mt19937 random_;
+  std::mt19937 random_, inputs_{1};
   RandomGraph result_;
   std::string layout_;
   std::map<ValueId, Constant> values_;

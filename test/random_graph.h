@@ -12,7 +12,7 @@ namespace treville::testing {
 
 struct RandomGraph {
   Graph graph;                      // shapes inferred
-  std::vector<FloatTensor> inputs;  // within [-1, 1]
+  std::vector<FloatTensor> inputs;  // within [-1, 1]; several are those of measure_ranges' first random run
 };
 
 // random_graph gives the same graph for the same seed.

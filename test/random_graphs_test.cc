@@ -128,9 +128,9 @@ ErrorEstimate estimate_of(const Graph& graph, const std::vector<ErrorEstimate>& 
 CompileOptions options_for(const RandomGraph& random, Ring ring) {
   CompileOptions options = secure_options(random.inputs);
   options.ring = ring;
-  options.margin_bits = 2;
-  // Several inputs cannot be samples: other random inputs stand for them, with more room for what these do not show.
-  options.synthetic_margin_bits = 4;
+  // Several inputs cannot be samples; random_graph.h gives those that random calibration begins with.
+  options.margin_bits = options.synthetic_margin_bits = 2;
+  options.input_range = {-1, 1};
   return options;
 }
 

@@ -176,8 +176,12 @@ class Lowering final : public LowerContext {
   int64_t quantise(double value, SlotId like) const override {
     return std::llround(std::ldexp(value * static_cast<double>(type(like).divisor), type(like).scale.value()));
   }
+  // What a node gives is within the node's own range, also where a last step only takes a part of its operand.
   void set_result(SlotId slot, int output) override {
     const ValueId value = node_->outputs[static_cast<size_t>(output)];
+    const double bound = plan_.of(value).range.bound;
+    if (bound > 0 && is_float(graph_, value) && bound < type(slot).bound)
+      emitter_.producer(slot).type.bound = emitter_.types[index_of(slot)].bound = bound;
     slots_[value] = slot;
     wanted_scale_[slot] = plan_.of(value).scale;
   }

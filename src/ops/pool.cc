@@ -220,7 +220,9 @@ SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& wind
   int count_bits = 0;
   while (int64_t{1} << count_bits < taps) ++count_bits;
   // The average times 2^bits must fit the modulus, with a sign and a bit for the rounded factor.
-  const int room = context.type(x).modulus.value() - 2 - integer_bits(context.type(x));
+  const SlotType& summed = context.type(x);
+  const int room =
+      std::min(summed.modulus.value() - 2 - integer_bits(summed), context.scale_limit() - summed.scale.value());
   if (room >= count_bits + kFewestAverageBits) {
     const Bits bits(std::min(room, count_bits + kAverageBits));
     return context.emit(SumPoolStep{x, g, bits, 1}, bound);
