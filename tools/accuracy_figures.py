@@ -59,7 +59,7 @@ VWW = "mlperf-tiny-vww-mobilenetv1-025-96/vww_96"
 KWS = "mlperf-tiny-kws-dscnn/kws_ref_model"
 MODELS = [
     Model("SqueezeNet 1.0, frozen graph", "squeezenet-v1.0-imagenet/squeezenet_v1.0_frozen.pb", IMAGENET, "227", CAFFE,
-          secure=(300, 100), clear=(0, 1000)),
+          secure=(300, 100)),
     Model("SqueezeNet 1.0, ONNX", "squeezenet-v1.0-imagenet/squeezenet_v1.0.onnx", IMAGENET, "227", CAFFE, secure=(0, 0),
           clear=(200, 200)),
     Model("MobileNet v1 0.25, TFLite", MOBILENET + "1_default_1.tflite", IMAGENET, "224", "mean=127.5,scale=1/127.5",
