@@ -67,6 +67,19 @@ TEST(Calibration, CountsRunsWhereInputsHaveDifferentBatches) {
   EXPECT_EQ(bounds(sum_model(2, 1), with_samples({{a}, {b}})), (std::vector<double>{8, 16, 17}));
 }
 
+// The samples have nothing but zeros in the second half, which the input's owner may fill all the same.
+TEST(Calibration, APartOfAnInputMayBeAsLargeAsTheInput) {
+  Model model;
+  const ValueId x = model.input({1, 4}, "x"), h = model.op("Relu", {model.op("Sub", {x, model.random({4}, 5, 6)})});
+  const ValueId part =
+      model.op("Slice", {x}, {{"starts", testing::Ints{2}}, {"ends", testing::Ints{4}}, {"axes", testing::Ints{1}}});
+  const Graph graph = model.done({model.op("Concat", {part, h}, {{"axis", int64_t{1}}}), part, h});
+  const auto ranges = measure_ranges(graph, with_samples({{FloatTensor(Shape{1, 4}, {4, -3, 0, 0})}}));
+  EXPECT_EQ(ranges[index_of(part)].bound, 4);
+  EXPECT_EQ(ranges[index_of(graph.outputs[0])].bound, 4);
+  EXPECT_EQ(ranges[index_of(h)].bound, 0);  // of what is computed the samples decide
+}
+
 TEST(Calibration, IsNamedInTheSchemeByItsSamples) {
   const FloatTensor a(Shape{2, 2}, {1, 4, -8, 2}), b(Shape{2, 2}, {16, 0, 3, 5});
   EXPECT_EQ(compile(sum_model(1, 1), with_samples({{a}, {b}})).program.scheme,

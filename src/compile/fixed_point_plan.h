@@ -23,6 +23,7 @@ struct ValueRange {
   double bound = 0;
   double rms = 0;
   Interval ratio{}, wide{};
+  bool is_proved = false;  // bound holds whatever the inputs are: a sigmoid stays below 1
   Interval arguments(bool keeps_sign) const {
     const Interval& chosen = keeps_sign ? ratio : wide;
     return chosen.low < chosen.high ? chosen : Interval{-bound, bound};

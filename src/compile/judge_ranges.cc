@@ -247,7 +247,8 @@ void judge_ranges(Program& program, const std::vector<RingTensor>& constants, co
   std::vector<SlotType> types(program.slots);
   for (size_t i = 0; i < program.steps.size(); ++i) {
     Step& step = program.steps[i];
-    if (const auto opens = opening(step.body, types)) {
+    const auto opens = opening(step.body, types);
+    if (opens && step.verdict.kind != RangeVerdict::kProved) {
       const bool is_proved = held[index_of(opens->x)].magnitude() <= opens->largest();
       step.verdict = is_proved ? StepVerdict{RangeVerdict::kProved, 0} : verdict_of(*opens, evidence, i);
     }

@@ -35,7 +35,7 @@ struct Evidence {
 Evidence evidence_of_bounds(const Program& program, Evidence::Kind kind, int margin_bits);
 
 // judge_ranges writes a verdict into every step that opens something. What is neither proved nor has evidence is
-// unsafe.
+// unsafe. What lowering has proved stays so: it knows that a sigmoid is at most 1, whatever steps compute it.
 void judge_ranges(Program& program, const std::vector<RingTensor>& constants, const Evidence& evidence);
 
 // VerdictCount sums a program's verdicts up; unsafe_layers are in the order of the steps, each once.

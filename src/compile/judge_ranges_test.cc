@@ -155,6 +155,25 @@ TEST(JudgeRanges, ProvesAMaximumOfWhatIsClipped) {
   EXPECT_EQ(verdicts.unsafe, 0);
 }
 
+// A sigmoid is below 1, although interval arithmetic over the slopes and lines of its table does not see it.
+TEST(JudgeRanges, ProvesWhatReadsABoundedFunction) {
+  Model model;
+  const ValueId x = model.input({1, 4, 4, 3});
+  const ValueId gate = model.op("Sigmoid", {model.conv(x, 3, 8, 3, 1)});
+  const Graph graph = model.done({model.conv(gate, 8, 8, 3, 1)});
+  CompileOptions options;
+  options.calibration = {testing::random_inputs(graph, 3, -4, 4)};
+  const Program program = compile(graph, options).program;
+  const std::string reader = "Conv" + std::to_string(graph.nodes.size() - 1);
+  int rescales = 0;
+  for (const Step& step : program.steps) {
+    if (!std::holds_alternative<RescaleStep>(step.body) || step.layer != reader) continue;
+    EXPECT_EQ(step.verdict.kind, RangeVerdict::kProved) << to_text(program);
+    ++rescales;
+  }
+  EXPECT_EQ(rescales, 1) << to_text(program);
+}
+
 TEST(JudgeRanges, ProvesAnOutputThatIsClipped) {
   Model model;
   const ValueId x = model.input({1, 4, 4, 3});

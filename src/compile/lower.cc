@@ -151,6 +151,7 @@ class Lowering final : public LowerContext {
     const SlotId result = emitter_.append(std::move(body), node_->name, bound);
     // Inner steps of an operation that move or sum a value keep its wanted scale, until set_result knows better.
     if (read.size() == 1) wanted_scale_[result] = wanted_scale(read[0]);
+    keep_proof(emitter_.program.steps.back(), read);
     return result;
   }
   SlotId linear(std::vector<Term> terms, const FloatTensor* bias) override;
@@ -184,6 +185,7 @@ class Lowering final : public LowerContext {
       emitter_.producer(slot).type.bound = emitter_.types[index_of(slot)].bound = bound;
     slots_[value] = slot;
     wanted_scale_[slot] = plan_.of(value).scale;
+    if (plan_.of(value).range.is_proved && type(slot).bound <= plan_.of(value).range.bound) proved_.insert(slot);
   }
   [[noreturn]] void fail(const std::string& message) const override {
     throw UserError("{}: node \"{}\" ({}): {}", graph_.name, node_->name,
@@ -194,12 +196,26 @@ class Lowering final : public LowerContext {
   ValueId input_value(int input) const { return node_->inputs[static_cast<size_t>(input)]; }
   const ValuePlan& result_plan() const { return plan_.of(node_->outputs[0]); }
 
+  // keep_proof: what is proved of a value holds for what only moves or rescales it; and where a step opens it, that
+  // step's verdict is known here alone.
+  void keep_proof(Step& step, const std::vector<SlotId>& read) {
+    if (read.size() != 1 || !proved_.contains(read[0])) return;
+    const SlotType& operand = type(read[0]);
+    if (const auto opens = opening(step.body, emitter_.types)) {
+      const double integer = std::ldexp(operand.bound * static_cast<double>(operand.divisor), operand.scale.value());
+      if (integer <= opens->largest()) step.verdict.kind = RangeVerdict::kProved;
+    }
+    if (step.type.bound == operand.bound && (is_move(step.body) || std::holds_alternative<RescaleStep>(step.body)))
+      proved_.insert(step.result);
+  }
+  static bool is_move(const StepBody& body) {
+    return std::holds_alternative<SliceStep>(body) || std::holds_alternative<GatherStep>(body) ||
+           std::holds_alternative<ReshapeStep>(body) || std::holds_alternative<TransposeStep>(body);
+  }
   // bound_of: what is only moved is no larger than before, whatever margin its own range got.
   double bound_of(const StepBody& body) const {
     const double planned = result_plan().range.bound;
-    const bool moves = std::holds_alternative<SliceStep>(body) || std::holds_alternative<GatherStep>(body) ||
-                       std::holds_alternative<ReshapeStep>(body) || std::holds_alternative<TransposeStep>(body);
-    return moves ? std::min(planned, type(operands(body)[0]).bound) : planned;
+    return is_move(body) ? std::min(planned, type(operands(body)[0]).bound) : planned;
   }
   void check_supported() const;
   void lower_input(ValueId input);
@@ -231,6 +247,7 @@ class Lowering final : public LowerContext {
   std::map<SlotId, int> wanted_scale_;                 // the plan's scale of the value a slot holds
   std::map<std::pair<SlotId, int>, SlotId> rescaled_;  // by slot and target scale
   std::map<SlotId, SlotId> undivided_;
+  std::set<SlotId> proved_;  // slots whose bound holds whatever the inputs are
   struct Post {
     PostProcess kind = PostProcess::kNone;
     int64_t top = 0, axis = -1;

@@ -142,6 +142,7 @@ Interval interval_of(const FloatTensor& constant) {
   return {*low, *high};
 }
 
+Interval join(const Interval& a, const Interval& b) { return {std::min(a.low, b.low), std::max(a.high, b.high)}; }
 Interval meet(const Interval& a, const Interval& b) { return {std::max(a.low, b.low), std::min(a.high, b.high)}; }
 
 // within_attributes narrows an interval to what the pass that made the node knows of its result.
@@ -226,7 +227,9 @@ void tighten_proved(const Graph& graph, const std::vector<Interval>& proved, std
     const Role role = role_of(graph, node);
     if (role != Role::kProduct && role != Role::kFunction && role != Role::kSign) continue;
     const size_t i = index_of(node.outputs[0]);
-    ranges[i].bound = std::min(ranges[i].bound, proved[i].magnitude() * (1 + kRounding));
+    const double bound = proved[i].magnitude() * (1 + kRounding);
+    ranges[i].is_proved = bound <= ranges[i].bound;
+    if (ranges[i].is_proved) ranges[i].bound = bound;
   }
 }
 
@@ -239,7 +242,7 @@ bool moves(const Node& node) {
 }
 
 // keep_input_bounds: a part of an input may be as large as its owner may make the input, whatever the samples held at
-// that place.
+// that place; so may what it is joined with.
 void keep_input_bounds(const Graph& graph, std::vector<ValueRange>& ranges) {
   std::vector<const ValueRange*> input_of(ranges.size());
   for (ValueId input : graph.inputs) input_of[index_of(input)] = &ranges[index_of(input)];
@@ -247,19 +250,15 @@ void keep_input_bounds(const Graph& graph, std::vector<ValueRange>& ranges) {
     if (!moves(node)) continue;
     const ValueRange* widest = nullptr;
     for (ValueId operand : node.inputs) {
-      if (graph.constant(operand)) continue;
       const ValueRange* input = input_of[index_of(operand)];
-      if (input == nullptr) {
-        widest = nullptr;
-        break;
-      }
-      if (widest == nullptr || input->bound > widest->bound) widest = input;
+      if (input != nullptr && (widest == nullptr || input->bound > widest->bound)) widest = input;
     }
     if (widest == nullptr) continue;
     for (ValueId output : node.outputs) {
       ValueRange& range = ranges[index_of(output)];
-      const double bound = std::max(range.bound, widest->bound);
-      range = {bound, range.rms, widest->ratio, widest->wide};
+      range.bound = std::max(range.bound, widest->bound);
+      range.ratio = join(range.ratio, widest->ratio);
+      range.wide = join(range.wide, widest->wide);
       input_of[index_of(output)] = widest;
     }
   }
@@ -276,6 +275,7 @@ void unite_twins(const Graph& graph, std::vector<ValueRange>& ranges) {
     for (size_t twin : twins) {
       const ValueRange& one = ranges[twin];
       all.bound = std::max(all.bound, one.bound);
+      all.is_proved = all.is_proved && one.is_proved;
       all.ratio = {std::min(all.ratio.low, one.ratio.low), std::max(all.ratio.high, one.ratio.high)};
       all.wide = {std::min(all.wide.low, one.wide.low), std::max(all.wide.high, one.wide.high)};
       squares += one.rms * one.rms;
