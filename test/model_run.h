@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compile/compile.h"
@@ -41,6 +42,16 @@ void check_float(const Graph& graph, const std::vector<FloatTensor>& inputs, con
 constexpr double kShare = 0x1p-8;
 void check_secure(const Graph& graph, const std::vector<FloatTensor>& inputs, const std::vector<FloatTensor>& expected,
                   Ring ring = Ring::k64, double share = kShare);
+
+// Limit: what fixed point does not do as floats do, how far off it may be (as a share of the largest output, or of 1),
+// and why. Such a test passes in float, and its secure result is still compared, with that share.
+struct Limit {
+  std::string_view test;  // how the name begins
+  double share;
+  const char* reason;
+};
+// limit_of finds the limit of a test by its name, or null.
+const Limit* limit_of(std::string_view test);
 
 // Reached is how far a model gets: "refused", "float" (import and float meaning) or "float secure"; and why not
 // further.

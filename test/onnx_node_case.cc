@@ -136,23 +136,6 @@ void check_float(const OnnxNodeCase& test, const PreparedCase& prepared, const G
   }
 }
 
-// Limit: what fixed point does not do as the standard's floats do, how far off it may be (as a share of the largest
-// output, or of 1), and why. Such a test passes in float, and its secure result is still compared, with that share.
-struct Limit {
-  std::string_view test;  // how the name begins
-  double share;
-  const char* reason;
-};
-constexpr Limit kLimits[] = {
-    {"test_round", 0.5, "halves are rounded up, not to the even neighbour"},
-};
-
-const Limit* limit_of(const OnnxNodeCase& test) {
-  const auto* found = std::find_if(std::begin(kLimits), std::end(kLimits),
-                                   [&](const Limit& limit) { return test.name.starts_with(limit.test); });
-  return found == std::end(kLimits) ? nullptr : found;
-}
-
 void check_protocol(const char* protocol, const OnnxNodeCase& test, const Compiled& compiled,
                     const std::map<std::string, RingTensor>& inputs, double share) {
   const std::vector<FloatTensor> outputs = revealed_outputs(protocol, compiled, inputs);
@@ -243,7 +226,7 @@ Outcome run_onnx_node_case(const OnnxNodeCase& test, Secret secret) {
     outcome.level = Level::kFloat;
     outcome.reason = "no output depends on a secret";
     if (prepared.inputs.empty() || !depends_on_secrets(graph)) return outcome;
-    const Limit* limit = limit_of(test);
+    const Limit* limit = limit_of(test.name);
     check_secure(test, prepared, limit ? limit->share : kShare);
     outcome.level = limit ? Level::kFloat : Level::kSecure;
     outcome.reason = limit ? limit->reason : "";

@@ -18,7 +18,6 @@
 #include "cost/cost.h"
 #include "program/text.h"
 #include "run/local_run.h"
-#include "run/post_process.h"
 #include "test/random_graph.h"
 #include "test/random_graph_error.h"
 #include "test/secure_options.h"
@@ -147,13 +146,6 @@ std::map<std::string, RingTensor> encode_inputs(const RandomGraph& random, const
   return inputs;
 }
 
-std::vector<FloatTensor> revealed(const LocalRunResult& run, PartyId party) {
-  std::vector<FloatTensor> outputs;
-  for (const RevealedOutput& output : run.outputs[index_of(party)])
-    outputs.push_back(post_process(decode(output.value, output.type), output.post, output.top, output.axis));
-  return outputs;
-}
-
 using Sent = std::map<std::tuple<PartyId, PartyId, Phase>, std::pair<int64_t, int64_t>>;
 
 Sent sent_in(const std::vector<TrafficRow>& rows) {
@@ -187,8 +179,7 @@ void check_ring(const RandomGraph& random, Ring ring, Tally& tally) {
   const std::map<std::string, RingTensor> inputs = encode_inputs(random, compiled.program);
   const LocalRunResult secure = run_local("porthos", compiled.program, compiled.constants, inputs);
   const LocalRunResult alone = run_local("clear", compiled.program, compiled.constants, inputs);
-  const std::vector<FloatTensor> clear = revealed(alone, PartyId::kEvaluator),
-                                 found = revealed(secure, PartyId::kDealer);
+  const std::vector<FloatTensor> clear = alone.values(PartyId::kEvaluator), found = secure.values(PartyId::kDealer);
   if (clear.size() != expected.size() || found.size() != expected.size()) throw Mismatch{"another number of outputs"};
   for (size_t i = 0; i < expected.size(); ++i) {
     const ErrorEstimate estimate =

@@ -25,21 +25,9 @@ const fs::path kCases = fs::path(TREVILLE_SOURCE_DIR) / "test" / "tensorflow";
 // TensorFlow computes in floats of 24 bits, and sums in another order.
 constexpr double kFloatTolerance = 2e-5;
 
-// Limit: what fixed point does not do as floats do, how far off it may be (as a share of the largest output, or of 1),
-// and why. The result is still compared, with that share.
-struct Limit {
-  std::string_view test;  // how the name begins
-  double share;
-  const char* reason;
-};
-constexpr Limit kLimits[] = {
-    {"round", 0.5, "halves are rounded up, not to the even neighbour"},
-};
-
 double share_of(const std::string& name) {
-  for (const Limit& limit : kLimits)
-    if (name.starts_with(limit.test)) return limit.share;
-  return kShare;
+  const Limit* limit = limit_of(name);
+  return limit != nullptr ? limit->share : kShare;
 }
 
 std::vector<std::string> case_names() {

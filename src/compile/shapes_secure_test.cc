@@ -10,7 +10,6 @@
 #include "compile/test_model.h"
 #include "party/local_parties.h"
 #include "run/local_run.h"
-#include "run/post_process.h"
 
 namespace treville {
 namespace {
@@ -26,12 +25,7 @@ std::vector<FloatTensor> outputs_of(const char* protocol, const Compiled& compil
   for (const Step& step : compiled.program.steps)
     if (const auto* given = std::get_if<InputStep>(&step.body))
       inputs.emplace(given->name, encode(input, given->ring, given->scale, step.type.bound, given->name));
-  const LocalRunResult result = run_local(protocol, compiled.program, compiled.constants, inputs);
-  const bool alone = std::string_view(protocol) == "clear";
-  std::vector<FloatTensor> outputs;
-  for (const RevealedOutput& output : result.outputs[index_of(alone ? PartyId::kEvaluator : PartyId::kDealer)])
-    outputs.push_back(post_process(decode(output.value, output.type), output.post, output.top, output.axis));
-  return outputs;
+  return run_local(protocol, compiled.program, compiled.constants, inputs).values(recipient_of(protocol));
 }
 
 // check runs a model calibrated on two inputs with both protocols and in both rings, on a third input.

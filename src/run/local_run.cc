@@ -8,6 +8,7 @@
 #include "mpc/protocols.h"
 #include "party/local_parties.h"
 #include "program/digest.h"
+#include "run/post_process.h"
 
 namespace treville {
 namespace {
@@ -128,6 +129,13 @@ class LocalRun {
 };
 
 }  // namespace
+
+std::vector<FloatTensor> LocalRunResult::values(PartyId party) const {
+  std::vector<FloatTensor> result;
+  for (const RevealedOutput& output : outputs[index_of(party)])
+    result.push_back(post_process(decode(output.value, output.type), output.post, output.top, output.axis));
+  return result;
+}
 
 const RevealedOutput& LocalRunResult::output(PartyId party, const std::string& name) const {
   const auto& all = outputs[static_cast<size_t>(index_of(party))];

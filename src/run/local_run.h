@@ -34,7 +34,13 @@ struct LocalRunResult {
 
   // output finds what a party received by name; CHECK that it is there.
   const RevealedOutput& output(PartyId party, const std::string& name) const;
+  // values are what a party has in the end: its outputs as real numbers, after its own part (a softmax, the largest).
+  std::vector<FloatTensor> values(PartyId party) const;
 };
+// recipient_of is who receives the outputs of a program whose client is the dealer: in "clear" the only party.
+inline PartyId recipient_of(std::string_view protocol) {
+  return protocol == "clear" ? PartyId::kEvaluator : PartyId::kDealer;
+}
 
 // run_local sets the protocol up and runs one inference. constants has a tensor for every ConstantId (they belong to
 // the evaluator), inputs one for every InputStep by name. The first error of any party is thrown again, the others are
