@@ -118,6 +118,7 @@ class Planner {
         case Role::kLocal:
           limit_local(input, node);
           of(input).wants_mask = of(input).wants_mask || of(result).wants_mask;
+          if (of(result).wants_mask) limit(input, room(input, 1));  // it may be masked itself, though it is larger
           // Operands of different divisors are rescaled to one, for which a bit more than the value's own is needed.
           if (node.inputs.size() > 1 && joins_divisors(node)) limit(input, room(input, 1));
           break;
@@ -131,7 +132,11 @@ class Planner {
     const bool is_resize = node.op == "Resize" && role_of(graph_, node) == Role::kLinear;
     if (!is_resize && node.op != "AveragePool") return;
     if (!is_resize && node.get_ints("kernel").size() < 3) return;
-    limit(node.outputs[0], room(node.inputs[0], node.get_string("mode", "nearest") == "cubic" ? 3 : 1));
+    const ValueId result = node.outputs[0];
+    limit(result, room(node.inputs[0], node.get_string("mode", "nearest") == "cubic" ? 3 : 1));
+    // The depth of an average is summed last, on what the rows and columns gave.
+    if (!is_resize)
+      limit(result, of(result).limit - std::bit_width(static_cast<uint64_t>(node.get_ints("kernel")[0] - 1)));
   }
 
   // note_divisors finds the values behind which a divisor may stand: averages over counts that are no power of two, and

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string_view>
 
 #include "base/error.h"
@@ -26,14 +27,31 @@ constexpr char kSnappy = 1;
 constexpr uint64_t kLargestBlock = uint64_t{1} << 28;
 constexpr uint64_t kLargestTotal = uint64_t{1} << 30;
 
-// The varint at the beginning of a compressed block is the size of what it unfolds to.
-uint64_t unfolded_size(std::string_view block) {
-  uint64_t size = 0;
-  for (size_t i = 0; i < block.size() && i < 10; ++i) {
-    size |= static_cast<uint64_t>(block[i] & 0x7f) << (7 * i);
-    if ((block[i] & 0x80) == 0) return size;
+// take_varint takes a number of seven bits a byte from the front of the bytes.
+std::optional<uint64_t> take_varint(std::string_view& bytes) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < bytes.size() && i < 10; ++i) {
+    number |= static_cast<uint64_t>(bytes[i] & 0x7f) << (7 * i);
+    if ((bytes[i] & 0x80) != 0) continue;
+    bytes.remove_prefix(i + 1);
+    return number;
   }
-  return kLargestBlock + 1;
+  return {};
+}
+
+// A compressed block begins with the size of what it unfolds to.
+uint64_t unfolded_size(std::string_view block) { return take_varint(block).value_or(kLargestBlock + 1); }
+
+// footer_fits: the two blocks that the footer names lie in the file. LevelDB takes memory for a block before it asks
+// for the bytes.
+bool footer_fits(std::string_view bytes) {
+  if (bytes.size() < kFooterBytes) return false;
+  std::string_view footer = bytes.substr(bytes.size() - kFooterBytes);
+  for (int block = 0; block < 2; ++block) {
+    const auto offset = take_varint(footer), size = take_varint(footer);
+    if (!offset || !size || *offset > bytes.size() || *size > bytes.size() - *offset) return false;
+  }
+  return true;
 }
 
 class MemoryFile : public leveldb::RandomAccessFile {
@@ -64,6 +82,7 @@ class MemoryFile : public leveldb::RandomAccessFile {
 }  // namespace
 
 std::map<std::string, std::string> read_sorted_table(const std::string& bytes, const std::string& where) try {
+  if (!footer_fits(bytes)) refuse(where, "its end does not fit the rest");
   MemoryFile file(bytes);
   leveldb::Options options;
   options.paranoid_checks = true;

@@ -205,8 +205,16 @@ bool has_pads(const Ints& pads) {
   return std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; });
 }
 
-// average_stage gives the averages over one window of rows and columns, with the given bound.
-SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& window, const Ints& own, double bound) {
+int bits_for(int64_t count) {
+  int bits = 0;
+  while (int64_t{1} << bits < count) ++bits;
+  return bits;
+}
+
+// average_stage gives the averages over one window of rows and columns, with the given bound. `later` elements of the
+// result are summed afterwards.
+SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& window, const Ints& own, double bound,
+                     int64_t later) {
   PoolGeometry g = plane(window, window.batch);
   const int64_t taps = g.kernel_h * g.kernel_w;
   x = with_room(context, x, taps);
@@ -217,12 +225,11 @@ SlotId average_stage(LowerContext& context, SlotId x, const WindowGeometry& wind
   }
   const FloatTensor counts = divisors(window, own);
   if (has_pads(own)) x = pad_counted(context, x, g, own);
-  int count_bits = 0;
-  while (int64_t{1} << count_bits < taps) ++count_bits;
+  const int count_bits = bits_for(taps);
   // The average times 2^bits must fit the modulus, with a sign and a bit for the rounded factor.
   const SlotType& summed = context.type(x);
-  const int room =
-      std::min(summed.modulus.value() - 2 - integer_bits(summed), context.scale_limit() - summed.scale.value());
+  const int within_plan = context.scale_limit() - summed.scale.value() - bits_for(summed.divisor);
+  const int room = std::min(summed.modulus.value() - 2 - integer_bits(summed), within_plan) - bits_for(later);
   if (room >= count_bits + kFewestAverageBits) {
     const Bits bits(std::min(room, count_bits + kAverageBits));
     return context.emit(SumPoolStep{x, g, bits, 1}, bound);
@@ -239,9 +246,11 @@ void lower_average(LowerContext& context) {
   const double bound = context.type(x).bound;
   for (size_t i = 0; i < stages.size(); ++i) {
     // An average is no larger than its operands, whatever margin its own range got.
-    const double own_bound = i + 1 < stages.size() ? bound : std::min(bound, context.result_bound());
+    const bool is_last = i + 1 == stages.size();
+    const double own_bound = is_last ? std::min(bound, context.result_bound()) : bound;
+    const int64_t later = is_last ? 1 : w.kernel[0];
     const Ints counted = own_pads_of(own, stages[i].window, i > 0);
-    x = average_stage(context, reshape(context, x, stages[i].in), stages[i].window, counted, own_bound);
+    x = average_stage(context, reshape(context, x, stages[i].in), stages[i].window, counted, own_bound, later);
   }
   finish(context, x);
 }
